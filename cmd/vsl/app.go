@@ -1,0 +1,150 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"sync"
+	"time"
+
+	"github.com/rs/zerolog"
+	"github.com/spf13/cobra"
+
+	"vsl/engine"
+)
+
+// app is what the verbs of one run share. Nothing is opened before a verb asks
+// for it, so that each pays only for what it uses.
+type app struct {
+	ui    *ui
+	root  string // --root
+	quiet bool
+	debug bool
+
+	mu      sync.Mutex
+	restore func() // undoes what was done to the terminal
+	stop    func() // ends the watch for signals
+}
+
+func newApp(in io.Reader, out, err io.Writer) *app {
+	return &app{ui: newUI(in, out, err), stop: func() {}}
+}
+
+// execute finds the verb and runs it.
+func (a *app) execute(args []string) error {
+	root := a.rootCommand()
+	root.SetArgs(args)
+	root.SetIn(a.ui.in)
+	root.SetOut(a.ui.out)
+	root.SetErr(a.ui.err)
+	if err := unknownVerb(root, args); err != nil {
+		return err
+	}
+	return root.ExecuteContext(a.watchSignals(context.Background()))
+}
+
+func (a *app) close() {
+	a.stop()
+	a.putBack()
+	a.ui.close()
+}
+
+// engine opens the state root that the global flags name.
+func (a *app) engine(keep bool) (*engine.Engine, error) {
+	return engine.Open(engine.Options{Root: a.stateRoot(), Log: a.logger(), Progress: a.ui.progress, Keep: keep})
+}
+
+func (a *app) stateRoot() string {
+	if a.root != "" {
+		return a.root
+	}
+	return os.Getenv("VSL_ROOT")
+}
+
+// logger is for what the engine notes by the way: warnings, and with --debug
+// each step.
+func (a *app) logger() zerolog.Logger {
+	level := zerolog.WarnLevel
+	if a.debug {
+		level = zerolog.DebugLevel
+	} else if a.quiet {
+		level = zerolog.ErrorLevel
+	}
+	w := zerolog.ConsoleWriter{Out: a.ui.notes(), NoColor: !a.ui.errTerm, PartsOrder: []string{"level", "message"},
+		FormatLevel: func(l any) string {
+			if l == "warn" {
+				return "vsl: warning:"
+			}
+			return fmt.Sprintf("vsl: %v:", l)
+		}}
+	return zerolog.New(w).Level(level)
+}
+
+// interrupted is the cause of a context that a signal ended.
+type interrupted struct{ sig os.Signal }
+
+func (i interrupted) Error() string { return "stopped by signal: " + i.sig.String() }
+
+// watchSignals ends the context at the first SIGINT or SIGTERM, so that what is
+// unfinished is undone. The second one ends the program at once; what it leaves
+// is found by the next run.
+func (a *app) watchSignals(ctx context.Context) context.Context {
+	ctx, cancel := context.WithCancelCause(ctx)
+	ch := make(chan os.Signal, 2)
+	signal.Notify(ch, os.Interrupt, engine.Terminate)
+	done := make(chan struct{})
+	a.stop = sync.OnceFunc(func() {
+		signal.Stop(ch)
+		close(done)
+	})
+	go func() {
+		for n := 0; ; n++ {
+			select {
+			case s := <-ch:
+				if n > 0 {
+					a.putBack()
+					os.Exit(128 + engine.SignalNumber(s))
+				}
+				cancel(interrupted{s})
+				time.AfterFunc(patience/2, func() { a.ui.note("undoing what is unfinished; once more ends vsl at once") })
+			case <-done:
+				return
+			}
+		}
+	}()
+	return ctx
+}
+
+// onExit remembers how to put the terminal back; nil forgets it.
+func (a *app) onExit(restore func()) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.restore = restore
+}
+
+func (a *app) putBack() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.restore != nil {
+		a.restore()
+		a.restore = nil
+	}
+}
+
+// each runs fn for every name and joins what failed.
+func each(names []string, fn func(name string) error) error {
+	var errs []error
+	for _, n := range names {
+		errs = append(errs, fn(n))
+	}
+	return errors.Join(errs...)
+}
+
+// guestArgs are positional arguments that complete to guests, at least n.
+func (a *app) guestArgs(cmd *cobra.Command, least int) {
+	cmd.Args = atLeast(least, "the name of a guest")
+	cmd.ValidArgsFunction = a.completeGuests
+}

@@ -1,0 +1,152 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"sync"
+
+	"github.com/spf13/cobra"
+
+	"vsl/engine"
+	"vsl/lua"
+)
+
+type downOptions struct {
+	all  bool
+	json bool
+}
+
+func (a *app) downCommand() *cobra.Command {
+	var o downOptions
+	cmd := &cobra.Command{
+		Use:   "down NAME…|RECIPE|--all",
+		Short: "shut guests down",
+		Long: "Shuts guests down, in the reverse of the order they came up in, each by the shutdown flow\n" +
+			"of the recipe it was booted with. What does not end by itself is killed: afterwards nothing of\n" +
+			"a guest runs. Its files stay until vsl rm. A recipe's path or name stands for all guests\n" +
+			"that were brought up from it.",
+		Example: "  vsl down web1 web2\n  vsl down --all",
+		RunE:    func(cmd *cobra.Command, args []string) error { return a.runDown(cmd.Context(), args, o) },
+	}
+	cmd.ValidArgsFunction = a.completeGuests
+	cmd.Flags().BoolVar(&o.all, "all", false, "every guest")
+	cmd.Flags().BoolVar(&o.json, "json", false, "print what was done as JSON")
+	return cmd
+}
+
+func (a *app) runDown(ctx context.Context, args []string, o downOptions) error {
+	e, err := a.engine(false)
+	if err != nil {
+		return err
+	}
+	names, err := selectGuests(e, args, o.all)
+	if err != nil {
+		return err
+	}
+	return a.bringDown(ctx, e, names, engine.DownOptions{}, o.json)
+}
+
+// bringDown is what down, restart and rm share.
+func (a *app) bringDown(ctx context.Context, e *engine.Engine, names []string, o engine.DownOptions, json bool) error {
+	flows := &shutdownFlows{a: a, e: e}
+	o.Flow = flows.of
+	out, err := e.Down(ctx, names, o)
+	a.ui.live.end()
+	if perr := a.printOutcomes(out, nil, json); perr != nil && err == nil {
+		err = perr
+	}
+	return err
+}
+
+// selectGuests turns arguments into names of guests: a guest's name or xid, or
+// the recipe that guests came from.
+func selectGuests(e *engine.Engine, args []string, all bool) ([]string, error) {
+	if all == (len(args) > 0) {
+		return nil, &usageError{msg: "give the names of guests, or --all", hint: "vsl ls lists them"}
+	}
+	guests, err := e.List()
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	if all {
+		for _, g := range guests {
+			names = append(names, g.Name())
+		}
+		return names, nil
+	}
+	for _, arg := range args {
+		g, err := e.Lookup(arg)
+		if err == nil {
+			names = append(names, g.Name())
+			continue
+		}
+		from := guestsFrom(e, guests, arg)
+		if len(from) == 0 {
+			return nil, err
+		}
+		names = append(names, from...)
+	}
+	return names, nil
+}
+
+// guestsFrom gives the guests that were brought up from a recipe.
+func guestsFrom(e *engine.Engine, guests []engine.Guest, recipe string) []string {
+	abs, err := filepath.Abs(recipe)
+	if err != nil {
+		return nil
+	}
+	var names []string
+	for _, g := range guests {
+		origin, _, err := e.Origin(g.Name())
+		if err == nil && origin.Path != "" &&
+			(origin.Path == recipe || origin.Path == abs || origin.Path == filepath.Join(abs, "recipe.lua")) {
+			names = append(names, g.Name())
+		}
+	}
+	return names
+}
+
+// shutdownFlows finds the shutdown flow of each guest.
+
+type shutdownFlows struct {
+	a   *app
+	e   *engine.Engine
+	mu  sync.Mutex
+	def *engine.Flows
+}
+
+func (s *shutdownFlows) of(ctx context.Context, name string) (engine.Flow, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	g, err := s.e.Lookup(name)
+	if err != nil {
+		return nil, err
+	}
+	if _, own := g.Spec().Custom["shutdown"]; !own {
+		return s.standard()
+	}
+	l, err := s.a.loadKept(ctx, s.e, name)
+	if err == nil {
+		if d, ok := l.declared(name); ok {
+			return d.Flows.Shutdown, nil
+		}
+		err = fmt.Errorf("it does not declare %q", name)
+	}
+	s.a.ui.note("%s: the recipe kept from its boot cannot be used: %v", name, err)
+	s.a.ui.note("%s: shutting down by the default flow", name)
+	return s.standard()
+}
+
+// standard is the default flow, which needs no recipe.
+func (s *shutdownFlows) standard() (engine.Flow, error) {
+	if s.def == nil {
+		f, err := lua.Defaults(lua.Options{Engine: s.e, Stdout: s.a.ui.notes(), Stderr: s.a.ui.notes()})
+		if err != nil {
+			return nil, err
+		}
+		s.def = &f
+	}
+	return s.def.Shutdown, nil
+}

@@ -1,0 +1,85 @@
+package main
+
+import (
+	"context"
+	"io"
+	"regexp"
+
+	"github.com/spf13/cobra"
+)
+
+type logsOptions struct {
+	follow bool
+	lines  int
+}
+
+func (a *app) logsCommand() *cobra.Command {
+	var o logsOptions
+	cmd := &cobra.Command{
+		Use:   "logs [-f] [-n LINES] NAME",
+		Short: "print a guest's console log",
+		Long: "Prints what a guest's init or command wrote to its console. The log is bounded: the oldest of\n" +
+			"it goes first. With -f it goes on until the guest ends.",
+		Example: "  vsl logs -n 20 web1\n  vsl logs -f web1",
+		Args:    exactly(1, "a guest"),
+		RunE:    func(cmd *cobra.Command, args []string) error { return a.runLogs(cmd.Context(), args[0], o) },
+	}
+	cmd.ValidArgsFunction = a.completeOneGuest
+	cmd.Flags().BoolVarP(&o.follow, "follow", "f", false, "go on with what is added")
+	cmd.Flags().IntVarP(&o.lines, "lines", "n", -1, "only the last lines (default all)")
+	return cmd
+}
+
+func (a *app) runLogs(ctx context.Context, name string, o logsOptions) error {
+	e, err := a.engine(false)
+	if err != nil {
+		return err
+	}
+	g, err := e.Lookup(name)
+	if err != nil {
+		return err
+	}
+	out := a.ui.guestOutput()
+	if o.follow {
+		return e.FollowLog(ctx, name, o.lines, out)
+	}
+	n := o.lines
+	if n < 0 {
+		n = 1 << 30
+	}
+	for _, line := range g.LogTail(n) {
+		if _, err := io.WriteString(out, line+"\n"); err != nil {
+			return nil // the reader has seen enough
+		}
+	}
+	return nil
+}
+
+// guestOutput is standard output, and guestErrors standard error, for bytes that
+// a guest wrote: as they are for a file or pipe; on a terminal only colours are
+// left of control codes, as the rest could do anything to it.
+func (u *ui) guestOutput() io.Writer { return harmless(u.out, u.outTerm) }
+func (u *ui) guestErrors() io.Writer { return harmless(u.err, u.errTerm) }
+
+func harmless(w io.Writer, terminal bool) io.Writer {
+	if !terminal {
+		return w
+	}
+	return &colourOnly{w: w, colour: regexp.MustCompile("\x1b\\[[0-9;]*m")}
+}
+
+type colourOnly struct {
+	w      io.Writer
+	colour *regexp.Regexp
+}
+
+func (c *colourOnly) Write(p []byte) (int, error) {
+	var out []byte
+	at := 0
+	for _, m := range c.colour.FindAllIndex(p, -1) {
+		out = append(append(out, clean(string(p[at:m[0]]))...), p[m[0]:m[1]]...)
+		at = m[1]
+	}
+	_, err := c.w.Write(append(out, clean(string(p[at:]))...))
+	return len(p), err
+}

@@ -1,0 +1,152 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"vsl/engine"
+)
+
+type planOptions struct {
+	recipeOptions
+	json     bool
+	exitCode bool
+}
+
+func (a *app) planCommand() *cobra.Command {
+	var o planOptions
+	cmd := &cobra.Command{
+		Use:   "plan RECIPE [GUEST…]",
+		Short: "show what up would do",
+		Long: "Shows what vsl up would do, and does nothing. Each guest has a mark: + is made and brought up,\n" +
+			"> is brought up, ~ is changed while it runs, ! runs and differs in what needs a restart, = is as declared.\n" +
+			"With -v each step is listed.",
+		Example: "  vsl plan ./shop\n  vsl plan -v debian-web\n  vsl plan ./shop --exit-code && echo as declared",
+		Args:    atLeast(1, "a recipe"),
+		RunE:    func(cmd *cobra.Command, args []string) error { return a.runPlan(cmd.Context(), args[0], args[1:], o) },
+	}
+	cmd.ValidArgsFunction = a.completeRecipeThenGuests
+	o.addFlags(cmd)
+	cmd.Flags().BoolVar(&o.json, "json", false, "print the plan as JSON")
+	cmd.Flags().BoolVar(&o.exitCode, "exit-code", false, "exit with 2 when there is something to do")
+	return cmd
+}
+
+// emptyRoot is a state root that nobody can make: a host without guests.
+const emptyRoot = "/proc/vsl-without-state"
+
+func (a *app) runPlan(ctx context.Context, recipe string, names []string, o planOptions) error {
+	l, err := a.loadArg(ctx, nil, recipe, o.recipeOptions)
+	if err != nil {
+		return err
+	}
+	defer l.Close()
+	if err := l.validate(); err != nil {
+		return err
+	}
+	decls, err := l.guests(names)
+	if err != nil {
+		return err
+	}
+	p, err := a.makePlan(decls)
+	if err != nil {
+		return err
+	}
+	if o.json {
+		err = a.ui.json(p)
+	} else {
+		a.printPlan(p, a.debug)
+	}
+	if err == nil && o.exitCode && p.Changes() {
+		return &codeError{2}
+	}
+	return err
+}
+
+// makePlan compares with this host's state, or where that is not ours to read
+// with none.
+func (a *app) makePlan(decls []engine.Declared) (*engine.Plan, error) {
+	e, err := a.engine(false)
+	if err != nil {
+		return nil, err
+	}
+	p, err := e.Plan(decls)
+	if !errors.Is(err, fs.ErrPermission) {
+		return p, err
+	}
+	a.ui.note("%s is not readable: this is the plan for a host without guests", e.Root())
+	if e, err = engine.Open(engine.Options{Root: emptyRoot}); err != nil {
+		return nil, err
+	}
+	return e.Plan(decls)
+}
+
+func (a *app) printPlan(p *engine.Plan, verbose bool) {
+	rows := [][]string{}
+	steps := map[int][]engine.Step{} // below the row of their guest
+	for _, t := range p.Templates {
+		mark, what := "+", "to be built"
+		if t.Built {
+			mark, what = "=", "built"
+		}
+		rows = append(rows, []string{mark, "template " + t.Name, what, t.From})
+	}
+	counts := map[engine.Change]int{}
+	for _, g := range p.Guests {
+		counts[g.Change]++
+		after := ""
+		if len(g.After) > 0 {
+			after = "after " + strings.Join(g.After, ", ")
+		}
+		rows = append(rows, []string{string(g.Change), "guest " + g.Name, strings.Join(g.Reasons, "; "), after})
+		if verbose {
+			steps[len(rows)-1] = g.Steps
+		}
+	}
+	for i, line := range strings.SplitAfter(a.ui.columns(rows), "\n") {
+		a.ui.printf("%s", line)
+		for _, s := range steps[i] {
+			a.ui.printf("     %s\n", strings.ReplaceAll(clean(s.String()), "\n", `\n`))
+		}
+	}
+	a.ui.printf("%d to make, %d to start, %d to change, %d to restart, %d as declared\n", counts[engine.ChangeCreate],
+		counts[engine.ChangeStart], counts[engine.ChangeLive], counts[engine.ChangeRestart], counts[engine.ChangeNone])
+}
+
+func (a *app) checkCommand() *cobra.Command {
+	var o recipeOptions
+	cmd := &cobra.Command{
+		Use:     "check RECIPE",
+		Short:   "read a recipe and look for mistakes",
+		Long:    "Reads a recipe, finds every mistake that can be found without acting, and says what it declares.",
+		Example: "  vsl check ./shop/recipe.lua -p count=3",
+		Args:    exactly(1, "a recipe"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			l, err := a.loadArg(cmd.Context(), nil, args[0], o)
+			if err != nil {
+				return err
+			}
+			defer l.Close()
+			if err := l.validate(); err != nil {
+				return err
+			}
+			a.ui.printf("%s: %s, %s\n", l.Path, plural(len(l.Guests), "guest"), plural(len(l.Templates), "template"))
+			return nil
+		},
+	}
+	cmd.ValidArgsFunction = a.completeRecipe
+	o.addFlags(cmd)
+	return cmd
+}
+
+func plural(n int, what string) string {
+	if n != 1 {
+		what += "s"
+	}
+	return fmt.Sprintf("%d %s", n, what)
+}

@@ -1,0 +1,227 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"vsl/engine"
+	"vsl/lua"
+	"vsl/recipes"
+)
+
+// recipeOptions are the flags of every verb that reads a recipe.
+type recipeOptions struct {
+	params    []string
+	allowHost bool
+}
+
+func (o *recipeOptions) addFlags(cmd *cobra.Command) {
+	cmd.Flags().StringArrayVarP(&o.params, "param", "p", nil, "give a parameter of the recipe: -p name=value (repeatable)")
+	cmd.Flags().BoolVar(&o.allowHost, "allow-host", false, "let the recipe reach files of the host outside its own folder")
+}
+
+func (o *recipeOptions) values() (map[string]string, error) {
+	m := map[string]string{}
+	for _, p := range o.params {
+		k, v, ok := strings.Cut(p, "=")
+		if !ok || k == "" {
+			return nil, &usageError{msg: fmt.Sprintf("-p %s: not of the form name=value", p)}
+		}
+		m[k] = v
+	}
+	return m, nil
+}
+
+// recipeFile is a recipe that was found but not read as Lua yet.
+type recipeFile struct {
+	path string // of the file, as it is shown in errors
+	src  []byte
+	dir  string // that its relative paths begin at; "" is the file's own
+	// origin is what is remembered: the absolute path, or an embedded recipe's name.
+	origin   string
+	embedded bool
+}
+
+// findRecipe finds a recipe by path or by the name of an embedded one. What has
+// a slash, ends in .lua or is a dot is a path; of what is left, embedded names
+// win over folders, as ./name reaches those too.
+func findRecipe(arg string) (*recipeFile, error) {
+	looksLikePath := strings.ContainsRune(arg, '/') || strings.HasSuffix(arg, ".lua") || arg == "." || arg == ".."
+	if !looksLikePath && slices.Contains(recipes.Names(), arg) {
+		src, err := recipes.Read(arg)
+		return &recipeFile{path: arg + "/recipe.lua", src: src, origin: arg, embedded: true}, err
+	}
+	info, err := os.Stat(arg)
+	if errors.Is(err, fs.ErrNotExist) {
+		hint := "vsl recipes ls lists the embedded ones"
+		if near := engine.Nearest(arg, recipes.Names()); near != "" {
+			hint = fmt.Sprintf("did you mean %q?", near)
+		}
+		if looksLikePath {
+			return nil, &usageError{msg: arg + ": no such recipe file"}
+		}
+		return nil, &usageError{msg: fmt.Sprintf("no recipe %q, neither as a file nor embedded", arg), hint: hint}
+	}
+	if err != nil {
+		return nil, &recipeError{err}
+	}
+	path := arg
+	if info.IsDir() {
+		path = filepath.Join(arg, "recipe.lua")
+	}
+	src, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, &usageError{msg: fmt.Sprintf("folder %s has no recipe.lua", arg)}
+	}
+	if err != nil {
+		return nil, &recipeError{err}
+	}
+	abs, err := filepath.Abs(path)
+	return &recipeFile{path: path, src: src, origin: abs}, err
+}
+
+// loaded is a recipe with its flows.
+type loaded struct {
+	*lua.Recipe
+	file   *recipeFile
+	origin engine.Origin
+}
+
+// load reads a recipe; e may be nil where nothing will be done with it.
+func (a *app) load(ctx context.Context, e *engine.Engine, file *recipeFile, params map[string]string, allowHost bool) (*loaded, error) {
+	o := lua.Options{Params: params, AllowHost: allowHost, Dir: file.dir, Stdout: a.ui.notes(), Stderr: a.ui.notes()}
+	if e != nil {
+		o.Engine = e
+	}
+	r, err := lua.Load(ctx, file.path, file.src, o)
+	if err != nil {
+		return nil, &recipeError{err}
+	}
+	origin := engine.Origin{Path: file.origin, File: filepath.Base(file.path), AllowHost: allowHost}
+	if len(params) > 0 {
+		origin.Params = params
+	}
+	return &loaded{Recipe: r, file: file, origin: origin}, nil
+}
+
+// loadArg is findRecipe and load with a verb's flags.
+func (a *app) loadArg(ctx context.Context, e *engine.Engine, arg string, o recipeOptions) (*loaded, error) {
+	params, err := o.values()
+	if err != nil {
+		return nil, err
+	}
+	file, err := findRecipe(arg)
+	if err != nil {
+		return nil, err
+	}
+	return a.load(ctx, e, file, params, o.allowHost)
+}
+
+// guests are those of the recipe that names name, with what they come after;
+// all of them without names.
+func (l *loaded) guests(names []string) ([]engine.Declared, error) {
+	if len(l.Guests) == 0 {
+		return nil, &recipeError{fmt.Errorf("%s: declares no guest", l.Path)}
+	}
+	if len(names) == 0 {
+		return l.Guests, nil
+	}
+	return engine.WithDependencies(l.Guests, names)
+}
+
+// validate finds what the recipe's declarations get wrong together.
+func (l *loaded) validate() error {
+	var specs []*engine.Spec
+	for _, d := range l.Guests {
+		specs = append(specs, d.Spec)
+	}
+	if err := engine.Validate(specs); err != nil {
+		return &recipeError{err}
+	}
+	return nil
+}
+
+// texts are the recipe and the modules it read, by their paths below its folder.
+func (l *loaded) texts() (map[string][]byte, error) {
+	texts := map[string][]byte{l.origin.File: l.file.src}
+	base, err := filepath.Abs(filepath.Dir(l.file.path))
+	if err != nil {
+		return nil, err
+	}
+	for _, f := range l.Files {
+		rel, err := filepath.Rel(base, f)
+		if err != nil || !filepath.IsLocal(rel) {
+			continue // an embedded recipe has no folder of its own
+		}
+		if texts[rel], err = os.ReadFile(f); err != nil {
+			return nil, err
+		}
+	}
+	return texts, nil
+}
+
+// keeper gives what writes the recipe into a guest's folder, and notes in the
+// origin which one it is: for all guests the files are read once.
+func (l *loaded) keeper() (func(dir string) error, error) {
+	texts, err := l.texts()
+	if err != nil {
+		return nil, err
+	}
+	h := sha256.New()
+	for _, name := range slices.Sorted(maps.Keys(texts)) {
+		fmt.Fprintf(h, "%q %d\n%s", name, len(texts[name]), texts[name])
+	}
+	l.origin.Digest = hex.EncodeToString(h.Sum(nil))
+	return func(dir string) error {
+		for name, text := range texts {
+			to := filepath.Join(dir, name)
+			if err := os.MkdirAll(filepath.Dir(to), 0o700); err != nil {
+				return err
+			}
+			if err := os.WriteFile(to, text, 0o600); err != nil {
+				return err
+			}
+		}
+		return nil
+	}, nil
+}
+
+// loadKept reads the recipe that a guest was booted with.
+func (a *app) loadKept(ctx context.Context, e *engine.Engine, name string) (*loaded, error) {
+	origin, dir, err := e.Origin(name)
+	if err != nil {
+		return nil, err
+	}
+	path := filepath.Join(dir, origin.File)
+	src, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	l, err := a.load(ctx, e, &recipeFile{path: path, src: src, origin: origin.Path}, origin.Params, origin.AllowHost)
+	if err != nil {
+		return nil, err
+	}
+	l.origin = origin
+	return l, nil
+}
+
+// declared finds one guest of the recipe.
+func (l *loaded) declared(name string) (engine.Declared, bool) {
+	for _, d := range l.Guests {
+		if d.Spec.Name == name {
+			return d, true
+		}
+	}
+	return engine.Declared{}, false
+}

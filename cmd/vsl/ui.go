@@ -1,0 +1,205 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"strings"
+	"sync"
+	"unicode/utf8"
+
+	"golang.org/x/term"
+
+	"vsl/engine"
+	"vsl/lua"
+)
+
+// All that vsl prints goes through this file, by these rules:
+//
+//   - Results go to standard output, all else to standard error.
+//   - A message begins with "vsl: ", in lower case, without a full stop. What
+//     can be done about it stands on a line of its own below it.
+//   - Colours and control codes are for terminals only, and not where they are unwanted.
+//   - What takes longer than a second says what it is at: on a terminal in one
+//     line that is rewritten, elsewhere in plain lines.
+//   - What a guest wrote never reaches a terminal with its control codes.
+type ui struct {
+	in               io.Reader
+	out, err         io.Writer
+	outTerm, errTerm bool
+	colour           bool
+	quiet            bool
+
+	mu   sync.Mutex
+	live *live
+}
+
+func newUI(in io.Reader, out, err io.Writer) *ui {
+	u := &ui{in: in, out: out, err: err, outTerm: isTerminal(out), errTerm: isTerminal(err)}
+	u.colour = u.outTerm && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb" //nolint:misspell // the variable is called so
+	u.live = newLive(u)
+	return u
+}
+
+func isTerminal(w any) bool {
+	f, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}
+
+// close ends the live line.
+func (u *ui) close() { u.live.end() }
+
+// printf prints a result.
+func (u *ui) printf(format string, args ...any) { u.write(u.out, fmt.Sprintf(format, args...)) }
+
+// note tells something by the way; --quiet keeps it back.
+func (u *ui) note(format string, args ...any) {
+	if !u.quiet {
+		u.write(u.err, fmt.Sprintf("vsl: "+format+"\n", args...))
+	}
+}
+
+// json prints a result for programs.
+func (u *ui) json(v any) error {
+	data, err := json.MarshalIndent(v, "", "  ")
+	if err != nil {
+		return err
+	}
+	u.write(u.out, string(data)+"\n")
+	return nil
+}
+
+// fail prints each of the errors that err joins, with its hint.
+func (u *ui) fail(err error) {
+	for _, e := range flatten(err) {
+		text, hint := explain(e)
+		u.write(u.err, "vsl: "+clean(text)+"\n")
+		var rt *lua.RuntimeError
+		if errors.As(e, &rt) && len(rt.Traceback) > 1 {
+			for _, f := range rt.Traceback[1:] {
+				u.write(u.err, "     called from "+clean(f.String())+"\n")
+			}
+		}
+		if hint != "" {
+			u.write(u.err, "     "+clean(hint)+"\n")
+		}
+	}
+}
+
+// explain takes an error apart into its text and its hint.
+func explain(err error) (text, hint string) {
+	text = err.Error()
+	var usage *usageError
+	var op *engine.OpError
+	var spec *engine.SpecError
+	var bad *lua.Mistake
+	switch {
+	case errors.As(err, &usage):
+		hint = usage.hint
+	case errors.As(err, &bad):
+		hint = bad.Hint
+	case errors.As(err, &spec):
+		hint = spec.Hint
+	case errors.As(err, &op):
+		for hint = op.Hint; hint == "" && errors.As(op.Err, &op); {
+			hint = op.Hint
+		}
+	}
+	text = strings.Replace(text, " ("+hint+")", "", 1)
+	if hint == "" && errors.Is(err, fs.ErrPermission) && os.Geteuid() != 0 {
+		hint = "vsl acts as root: try it with sudo"
+	}
+	return text, hint
+}
+
+// flatten takes joined errors apart.
+func flatten(err error) []error {
+	joined, ok := err.(interface{ Unwrap() []error })
+	if !ok {
+		var r *recipeError
+		if errors.As(err, &r) {
+			return flatten(r.err)
+		}
+		return []error{err}
+	}
+	var all []error
+	for _, e := range joined.Unwrap() {
+		all = append(all, flatten(e)...)
+	}
+	return all
+}
+
+// table prints rows in columns; the last one is not padded.
+func (u *ui) table(rows [][]string) {
+	u.write(u.out, u.columns(rows))
+}
+
+func (u *ui) columns(rows [][]string) string {
+	var width []int
+	for _, r := range rows {
+		for i, c := range r {
+			if i == len(width) {
+				width = append(width, 0)
+			}
+			width[i] = max(width[i], utf8.RuneCountInString(c))
+		}
+	}
+	var b strings.Builder
+	for _, r := range rows {
+		var line strings.Builder
+		for i, c := range r {
+			c = clean(c)
+			pad := width[i] - utf8.RuneCountInString(c)
+			if i == 0 {
+				c = u.paint(c)
+			}
+			line.WriteString(c)
+			if i < len(r)-1 {
+				line.WriteString(strings.Repeat(" ", max(0, pad)+2))
+			}
+		}
+		b.WriteString(strings.TrimRight(line.String(), " ") + "\n")
+	}
+	return b.String()
+}
+
+// colours of the marks that lines begin with.
+var colours = map[string]string{"+": "32", ">": "32", "~": "33", "!": "33", "=": "2", "-": "36", "x": "31", "ok": "32", "no": "31"}
+
+func (u *ui) paint(mark string) string {
+	if c := colours[mark]; u.colour && c != "" {
+		return "\x1b[" + c + "m" + mark + "\x1b[0m"
+	}
+	return mark
+}
+
+// write writes a whole text, with the live line out of its way.
+func (u *ui) write(w io.Writer, text string) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.live.clear()
+	_, _ = io.WriteString(w, text) // a reader that went away is no mistake of ours
+}
+
+// notes is standard error for others to write to.
+func (u *ui) notes() io.Writer { return notes{u} }
+
+type notes struct{ u *ui }
+
+func (n notes) Write(p []byte) (int, error) {
+	n.u.write(n.u.err, string(p))
+	return len(p), nil
+}
+
+// clean takes out of a text what a terminal would obey.
+func clean(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r != '\n' && r != '\t' && (r < 0x20 || r >= 0x7f && r < 0xa0) {
+			return -1
+		}
+		return r
+	}, s)
+}

@@ -1,0 +1,155 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"vsl/engine"
+)
+
+type upOptions struct {
+	recipeOptions
+	keep     bool
+	parallel int
+	json     bool
+}
+
+func (a *app) upCommand() *cobra.Command {
+	var o upOptions
+	cmd := &cobra.Command{
+		Use:   "up RECIPE [GUEST…]",
+		Short: "bring up the guests of a recipe",
+		Long: "Brings up the guests that a recipe declares, or those named and all they come after.\n" +
+			"RECIPE is a file, a folder with a recipe.lua, or the name of an embedded recipe.\n" +
+			"Guests that run already are left alone, except for limits that can change while they run.",
+		Example: "  vsl up hello\n  vsl up ./shop web1 -p count=3",
+		Args:    atLeast(1, "a recipe"),
+		RunE:    func(cmd *cobra.Command, args []string) error { return a.runUp(cmd.Context(), args[0], args[1:], o) },
+	}
+	cmd.ValidArgsFunction = a.completeRecipeThenGuests
+	o.addFlags(cmd)
+	cmd.Flags().BoolVar(&o.keep, "keep", false, "leave what a failed guest made, for a look at it")
+	cmd.Flags().IntVar(&o.parallel, "parallel", 0, "guests to bring up at once (default 16)")
+	cmd.Flags().BoolVar(&o.json, "json", false, "print what was done as JSON")
+	return cmd
+}
+
+func (a *app) runUp(ctx context.Context, recipe string, names []string, o upOptions) error {
+	e, err := a.engine(o.keep)
+	if err != nil {
+		return err
+	}
+	l, err := a.loadArg(ctx, e, recipe, o.recipeOptions)
+	if err != nil {
+		return err
+	}
+	if err := l.validate(); err != nil {
+		return err
+	}
+	decls, err := l.guests(names)
+	if err != nil {
+		return err
+	}
+	return a.bringUp(ctx, e, l, decls, o.parallel, o.json)
+}
+
+// bringUp is what up and restart share.
+func (a *app) bringUp(ctx context.Context, e *engine.Engine, l *loaded, decls []engine.Declared, parallel int, json bool) error {
+	keep, err := l.keeper()
+	if err != nil {
+		return err
+	}
+	if len(decls) > 1 {
+		manySystemCalls()
+	}
+	out, err := e.Up(ctx, decls, engine.UpOptions{Origin: l.origin, Keep: keep, Parallel: parallel})
+	a.ui.live.end()
+	ips := map[string]string{}
+	for _, d := range decls {
+		ips[d.Spec.Name] = addresses(d.Spec)
+	}
+	if perr := a.printOutcomes(out, ips, json); perr != nil {
+		err = errors.Join(err, perr)
+	}
+	return err
+}
+
+// printOutcomes prints a line per guest; errors are printed by who gets them.
+func (a *app) printOutcomes(out []engine.Outcome, ips map[string]string, json bool) error {
+	if json {
+		if out == nil {
+			out = []engine.Outcome{}
+		}
+		return a.ui.json(out)
+	}
+	if a.quiet {
+		return nil
+	}
+	var rows [][]string
+	for _, o := range out {
+		mark, what := string(o.Change), outcomeWords(o)
+		if o.Err != nil {
+			mark = "x"
+		}
+		if mark == "" {
+			mark = "="
+		}
+		if o.Change == engine.ChangeRemove && o.Err == nil {
+			mark = "-"
+		}
+		rows = append(rows, []string{mark, o.Guest, what, ips[o.Guest], seconds(o.Took)})
+	}
+	a.ui.table(rows)
+	return nil
+}
+
+func outcomeWords(o engine.Outcome) string {
+	reasons := strings.Join(o.Reasons, "; ")
+	switch {
+	case o.Err != nil && isInterrupted(o.Err):
+		return "interrupted and undone"
+	case o.Err != nil:
+		return "failed"
+	}
+	switch o.Change {
+	case engine.ChangeCreate:
+		return "created, up"
+	case engine.ChangeStart:
+		return "up"
+	case engine.ChangeLive:
+		return "changed while it runs: " + reasons
+	case engine.ChangeRestart:
+		return "up, not as declared: " + reasons
+	case engine.ChangeDown:
+		return "down"
+	case engine.ChangeRemove:
+		return "removed"
+	}
+	return "nothing to do"
+}
+
+func isInterrupted(err error) bool {
+	var i interrupted
+	return errors.As(err, &i) || errors.Is(err, context.Canceled)
+}
+
+// addresses are a guest's own, without their prefix lengths.
+func addresses(s *engine.Spec) string {
+	var ips []string
+	for _, ad := range s.Net.Addrs {
+		ip := ad.IP
+		if p, err := netip.ParsePrefix(ip); err == nil {
+			ip = p.Addr().String()
+		}
+		ips = append(ips, ip)
+	}
+	return strings.Join(ips, " ")
+}
+
+func seconds(d time.Duration) string { return fmt.Sprintf("%.2f s", d.Seconds()) }

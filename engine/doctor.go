@@ -1,0 +1,76 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"strings"
+
+	"vsl/engine/ipbind"
+	"vsl/engine/kernel"
+)
+
+// Finding is one thing that vsl needs of the host, or can use.
+type Finding struct {
+	Name   string `json:"name"`
+	OK     bool   `json:"ok"`
+	Detail string `json:"detail"`
+	Remedy string `json:"remedy,omitempty"` // what to do when it is not
+	Spare  bool   `json:"spare,omitempty"`  // not OK, and something else does as well
+}
+
+// spares are what is not missed where the other way is there.
+var spares = map[string]string{"pidfd exit status": "the process connector does as well", "BPF LSM": "Landlock does as well", "Landlock scope": "BPF LSM does as well"}
+
+// Doctor looks at everything vsl may need, by trying it where that is harmless.
+func (e *Engine) Doctor() []Finding {
+	var out []Finding
+	add := func(name string, err error, detail, remedy string) {
+		f := Finding{Name: name, OK: err == nil, Detail: detail}
+		if err != nil {
+			f.Detail, f.Remedy = err.Error(), remedy
+		}
+		out = append(out, f)
+	}
+	guard, guardErr := ipbind.AbstractGuard()
+	for _, f := range kernel.Features() {
+		n := Finding{Name: f.Name, OK: f.OK, Detail: f.Detail, Remedy: f.Remedy}
+		if other, ok := spares[f.Name]; ok && !f.OK && (guardErr == nil || f.Name == "pidfd exit status") {
+			n.Detail, n.Remedy, n.Spare = "not needed: "+other, "", true
+		}
+		out = append(out, n)
+	}
+	l, err := e.layout()
+	detail := ""
+	if err == nil {
+		detail = l.Kind()
+		for _, c := range []string{"memory", "cpu", "pids", "cpuset", "io"} {
+			if v := l.Has(c); v > 0 {
+				detail += fmt.Sprintf(", %s on v%d", c, v)
+			} else {
+				detail += ", no " + c
+			}
+		}
+	}
+	add("cgroups", err, detail, "mount cgroup2 at /sys/fs/cgroup, or boot with systemd.unified_cgroup_hierarchy=1")
+	_, err = os.Stat(e.paths.Root)
+	if errors.Is(err, fs.ErrNotExist) {
+		add("state folder", nil, e.paths.Root+", not made yet", "")
+	} else {
+		add("state folder", err, e.paths.Root, "run as root, or name another folder with --root")
+	}
+	if err == nil {
+		var kinds []string
+		for _, k := range e.kinds() {
+			kinds = append(kinds, string(k))
+		}
+		add("clones", nil, strings.Join(kinds, ", "), "")
+	}
+	add("address confinement", ipbind.Supported(), "cgroup BPF", "use net = \"none\", or a kernel with cgroup BPF")
+	add("abstract UNIX sockets", guardErr, "guarded by "+guard, "kernel 6.12 has Landlock scopes; before that boot with lsm=...,bpf")
+	path, err := exec.LookPath("mmdebstrap")
+	add("mmdebstrap", err, path, "apt-get install mmdebstrap: debian{} templates need it")
+	return out
+}

@@ -1,0 +1,250 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"vsl/engine/netdev"
+	"vsl/engine/rootfs"
+	"vsl/engine/store"
+)
+
+// GC finishes what killed commands left: unfinished journals, contexts without
+// a guest, addresses, xids, temporary files, half-made templates and removed
+// trees. It touches nothing that a live command holds. It returns what it did.
+func (e *Engine) GC(ctx context.Context) ([]string, error) {
+	if _, err := os.Stat(e.paths.Root); errors.Is(err, fs.ErrNotExist) {
+		return e.gcContexts(ctx) // somebody removed the root under its guests
+	}
+	if err := e.ensure(); err != nil {
+		return nil, err
+	}
+	var did []string
+	var errs []error
+	for _, sweep := range []func(context.Context) ([]string, error){
+		e.gcJournals, e.gcContexts, e.gcFiles, e.gcXIDs, e.gcAddresses,
+	} {
+		d, err := sweep(ctx)
+		did = append(did, d...)
+		errs = append(errs, err)
+	}
+	gone, err := e.templates().GC()
+	return append(did, gone...), errors.Join(append(errs, err)...)
+}
+
+// gcIfNeeded is GC where something lies about that may be a killed command's:
+// journals, temporary and doomed names. Looking costs four short listings. What
+// cannot be finished is no reason not to bring other guests up.
+func (e *Engine) gcIfNeeded(ctx context.Context) {
+	for _, dir := range []string{e.paths.Run, e.paths.Guests(), e.paths.Root, e.paths.Templates()} {
+		entries, _ := os.ReadDir(dir)
+		for _, en := range entries {
+			if strings.HasPrefix(en.Name(), ".") || strings.HasSuffix(en.Name(), ".journal") {
+				if _, err := e.GC(ctx); err != nil {
+					e.log.Warn().Err(err).Msg("what an earlier command left could not all be finished")
+				}
+				return
+			}
+		}
+	}
+}
+
+// gcJournals undoes runs whose process is gone.
+func (e *Engine) gcJournals(ctx context.Context) (did []string, err error) {
+	entries, err := store.Names(e.paths.Run)
+	if err != nil {
+		return nil, err
+	}
+	var errs []error
+	for _, n := range entries {
+		name, ok := strings.CutSuffix(n, ".journal")
+		if !ok {
+			continue
+		}
+		lock, free, err := store.TryLockDir(e.paths.Guest(name))
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		if _, err := os.Lstat(e.paths.Guest(name)); err == nil && !free {
+			continue // a live command works on it
+		}
+		_, err = e.recover(ctx, name)
+		lock.Unlock()
+		errs = append(errs, err)
+		if err == nil {
+			did = append(did, "undid the unfinished run on "+name)
+		}
+	}
+	return did, errors.Join(errs...)
+}
+
+// gcContexts ends contexts that belong to no guest, guests that have no record,
+// and the empty cgroups of guests that ended by themselves.
+func (e *Engine) gcContexts(ctx context.Context) (did []string, err error) {
+	l, err := e.layout()
+	if err != nil {
+		return nil, err
+	}
+	contexts, err := l.Groups(e.paths.Base())
+	if err != nil {
+		return nil, err
+	}
+	names := e.names()
+	var errs []error
+	for _, name := range contexts {
+		if slices.Contains(names, name) {
+			did, errs = e.gcEnded(ctx, name, did, errs)
+			continue
+		}
+		errs = append(errs, e.release(ctx, name))
+		did = append(did, "released context "+name+", which has no guest")
+	}
+	for _, name := range names {
+		lock, free, err := store.TryLockDir(e.paths.Guest(name))
+		if err != nil || !free {
+			continue
+		}
+		if rec, err := e.readRecord(name); err == nil && rec == nil {
+			errs = append(errs, e.removeGuest(name))
+			did = append(did, "removed the unfinished guest "+name)
+		}
+		lock.Unlock()
+	}
+	return did, errors.Join(errs...)
+}
+
+// gcEnded releases the context of a guest whose pid 1 ended by itself.
+func (e *Engine) gcEnded(ctx context.Context, name string, did []string, errs []error) ([]string, []error) {
+	lock, free, err := store.TryLockDir(e.paths.Guest(name))
+	if err != nil || !free {
+		return did, append(errs, err)
+	}
+	defer lock.Unlock()
+	grp, err := e.group(name)
+	if err != nil {
+		return did, append(errs, err)
+	}
+	if busy, err := grp.Populated(); err != nil || busy {
+		return did, append(errs, err)
+	}
+	return append(did, "released the ended context "+name), append(errs, e.release(ctx, name))
+}
+
+// tempAge is how old a temporary file of this very process must be to count as
+// left behind: a writer holds one for milliseconds.
+const tempAge = 10 * time.Second
+
+// probePrefix begins the folders in which rootfs.Probe tries things.
+const probePrefix = ".tmp-probe-"
+
+func (e *Engine) gcFiles(context.Context) (did []string, err error) {
+	own := fmt.Sprintf("-%d", os.Getpid())
+	written := func(i fs.FileInfo) bool {
+		return alivePid(i.Name()) || strings.HasSuffix(i.Name(), own) && time.Since(i.ModTime()) < tempAge
+	}
+	var errs []error
+	dirs := []string{e.paths.Root, e.paths.Run}
+	for _, n := range e.names() {
+		dirs = append(dirs, e.paths.Guest(n))
+	}
+	for _, d := range dirs {
+		gone, err := store.SweepTemp(d, written)
+		did, errs = append(did, gone...), append(errs, err)
+	}
+	for dir, prefix := range map[string]string{e.paths.Guests(): doomedPrefix, e.paths.Root: probePrefix} {
+		entries, _ := os.ReadDir(dir)
+		for _, en := range entries {
+			if !strings.HasPrefix(en.Name(), prefix) || strings.HasSuffix(en.Name(), own) || alivePid(en.Name()) {
+				continue
+			}
+			errs = append(errs, rootfs.RemoveTree(filepath.Join(dir, en.Name())))
+			did = append(did, "removed the rest of "+en.Name())
+		}
+	}
+	runs, _ := store.Names(e.paths.Run)
+	for _, n := range runs {
+		name := strings.TrimSuffix(strings.TrimSuffix(n, ".json"), ".notify")
+		if name == n || slices.Contains(e.names(), name) {
+			continue
+		}
+		errs = append(errs, store.Remove(filepath.Join(e.paths.Run, n)))
+		did = append(did, "removed the hint "+n)
+	}
+	return did, errors.Join(errs...)
+}
+
+// alivePid reads the pid at the end of a doomed folder's or temporary file's
+// name: whoever made it may still be at it.
+func alivePid(name string) bool {
+	pid, err := strconv.Atoi(name[strings.LastIndexByte(name, '-')+1:])
+	return err == nil && pid != os.Getpid() && startTime(pid) != 0
+}
+
+func (e *Engine) gcXIDs(context.Context) (did []string, err error) {
+	claims, err := store.Names(e.paths.XIDs())
+	if err != nil {
+		return nil, err
+	}
+	for _, c := range claims {
+		xid, err := strconv.Atoi(c)
+		if err != nil {
+			continue
+		}
+		owner := e.paths.XIDOwner(xid)
+		if _, err := os.Lstat(e.paths.Guest(owner)); owner == "" || err == nil {
+			continue
+		}
+		if err := e.paths.FreeXID(xid, owner); err != nil {
+			return did, err
+		}
+		did = append(did, "freed xid "+c+" of "+owner)
+	}
+	return did, nil
+}
+
+// gcAddresses removes addresses that carry vsl's mark and that no running
+// context of this root holds. Other roots mark theirs alike, so only addresses
+// that this root's guests declare, or their private loopbacks, are judged.
+func (e *Engine) gcAddresses(context.Context) (did []string, err error) {
+	marked, err := netdev.List()
+	if err != nil || len(marked) == 0 {
+		return nil, err
+	}
+	held, known := map[string]bool{}, map[string]bool{}
+	for _, n := range e.names() {
+		rec, err := e.readRecord(n)
+		if err != nil || rec == nil {
+			continue
+		}
+		known[netdev.Loopback6(rec.XID).Addr().String()] = true
+		for _, ip := range ips(rec.Spec.Net) {
+			known[ip] = true
+		}
+		run, err := e.readRun(n)
+		if err != nil {
+			return did, err
+		}
+		for _, a := range run.Addrs {
+			held[a.Prefix] = true
+		}
+	}
+	for _, a := range marked {
+		if !a.Ours || held[a.Prefix.String()] || !known[a.Prefix.Addr().String()] {
+			continue
+		}
+		if err := netdev.Remove(a.Device, a.Prefix); err != nil {
+			return did, err
+		}
+		did = append(did, "removed address "+a.Prefix.String()+" from "+a.Device)
+	}
+	return did, nil
+}

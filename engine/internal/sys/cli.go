@@ -1,0 +1,21 @@
+package sys
+
+import (
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// Terminate and Resize are SIGTERM and SIGWINCH for os/signal.
+const (
+	Terminate = unix.SIGTERM
+	Resize    = unix.SIGWINCH
+)
+
+// SignalNumber is a signal's number, 0 where it has none.
+func SignalNumber(s os.Signal) int {
+	if n, ok := s.(unix.Signal); ok {
+		return int(n)
+	}
+	return 0
+}

@@ -1,0 +1,86 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"time"
+
+	"vsl/engine/internal/sys"
+	"vsl/engine/rootfs"
+	"vsl/engine/spawn"
+)
+
+// keepRecipe keeps the recipe as it is now beside the guest: its shutdown flow
+// is the one it was booted with, whatever happens to the file. One that is kept
+// already is not written again.
+func (g *guest) keepRecipe(o UpOptions) error {
+	if o.Keep == nil || o.Origin.Digest != "" && o.Origin.Digest == g.rec.Recipe.Digest {
+		return nil
+	}
+	dir := g.e.paths.Recipe(g.spec.Name)
+	tmp := filepath.Join(g.e.paths.Guest(g.spec.Name), ".tmp-recipe")
+	if err := rootfs.RemoveTree(tmp); err != nil {
+		return err
+	}
+	if err := os.Mkdir(tmp, 0o700); err != nil {
+		return &OpError{Op: "keep recipe of guest", Target: g.spec.Name, Err: err}
+	}
+	if err := o.Keep(tmp); err != nil {
+		return &OpError{Op: "keep recipe of guest", Target: g.spec.Name, Err: err}
+	}
+	if err := rootfs.RemoveTree(dir); err != nil {
+		return err
+	}
+	if err := os.Rename(tmp, dir); err != nil {
+		return &OpError{Op: "keep recipe of guest", Target: g.spec.Name, Err: err}
+	}
+	return nil
+}
+
+// Wait waits for the guest's pid 1 to end and says how it did, as far as the
+// kernel tells: of a guest that another command booted only from Linux 6.15.
+func (g *guest) Wait(ctx context.Context) (Exit, error) {
+	if g.proc != nil {
+		x, err := g.proc.Wait(ctx)
+		if err == nil {
+			g.proc = nil
+		}
+		return x, err
+	}
+	pid, err := g.init()
+	if err != nil {
+		return Exit{}, err
+	}
+	st, known, err := spawn.WaitPID(ctx, pid, startTime(pid))
+	if err != nil {
+		return Exit{}, sys.Op("wait for guest", g.spec.Name, err)
+	}
+	return exitOf(st, known), nil
+}
+
+// dialInside connects to the loopback of a guest with a network of its own, on
+// a thread that joins its network namespace and is thrown away.
+func (g *guest) dialInside(ctx context.Context, port int) (net.Conn, error) {
+	pid, err := g.init()
+	if err != nil {
+		return nil, err
+	}
+	ns, err := os.Open(fmt.Sprintf("/proc/%d/ns/net", pid))
+	if err != nil {
+		return nil, sys.Op("open network of guest", g.spec.Name, err)
+	}
+	defer ns.Close()
+	deadline := time.Now().Add(attemptTime)
+	if d, ok := ctx.Deadline(); ok {
+		deadline = d
+	}
+	f, err := sys.DialInNetNS(ns, port, time.Until(deadline))
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return net.FileConn(f)
+}

@@ -1,0 +1,213 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+	"strings"
+)
+
+// Change is what a command does to a guest; its text is the mark in a plan.
+type Change string
+
+const (
+	ChangeNone    Change = "="   // as declared already
+	ChangeCreate  Change = "+"   // new
+	ChangeStart   Change = ">"   // exists, stopped
+	ChangeLive    Change = "~"   // running, changed while it runs
+	ChangeRestart Change = "!"   // running, and something needs a restart
+	ChangeDown    Change = "-"   // brought down
+	ChangeRemove  Change = "-/-" // brought down and removed
+)
+
+// Plan is what up would do. Computing it changes nothing.
+type Plan struct {
+	Templates []TemplatePlan `json:"templates"`
+	Guests    []GuestPlan    `json:"guests"`
+}
+
+// TemplatePlan is one template that must be built first.
+type TemplatePlan struct {
+	Name  string `json:"name"`
+	From  string `json:"from"`
+	Built bool   `json:"built"`
+}
+
+// GuestPlan is what up would do to one guest.
+type GuestPlan struct {
+	Name    string   `json:"name"`
+	Change  Change   `json:"change"`
+	Reasons []string `json:"reasons,omitempty"`
+	After   []string `json:"after,omitempty"`
+	Steps   []Step   `json:"steps"`
+}
+
+// Changes tells whether the plan does anything.
+func (p *Plan) Changes() bool {
+	for _, g := range p.Guests {
+		if g.Change != ChangeNone {
+			return true
+		}
+	}
+	return false
+}
+
+// Plan computes what Up would do against the state of this host.
+func (e *Engine) Plan(decls []Declared) (*Plan, error) {
+	specs := make([]*Spec, len(decls))
+	for i, d := range decls {
+		specs[i] = d.Spec
+	}
+	if err := Validate(specs); err != nil {
+		return nil, err
+	}
+	p := &Plan{Templates: []TemplatePlan{}, Guests: []GuestPlan{}}
+	seen := map[string]bool{} // a name stands for one template in a recipe
+	for _, d := range decls {
+		if t := d.Spec.Template; !seen[t.Name] {
+			seen[t.Name] = true
+			_, err := e.Template(t)
+			if err != nil && !errors.Is(err, ErrUnknownTmpl) {
+				return nil, err
+			}
+			p.Templates = append(p.Templates, TemplatePlan{Name: t.Name, From: t.From.String(), Built: err == nil})
+		}
+		g, err := e.handle(d.Spec)
+		if err != nil {
+			return nil, err
+		}
+		if g.run, err = e.readRun(d.Spec.Name); err != nil {
+			return nil, err
+		}
+		gp := GuestPlan{Name: d.Spec.Name, After: sortedKeys(d.Spec.After), Steps: []Step{}}
+		gp.Change, gp.Reasons = g.compare()
+		gp.Steps = append(gp.Steps, g.planned(d, gp.Change)...)
+		p.Guests = append(p.Guests, gp)
+	}
+	return p, nil
+}
+
+// planned lists the steps of one guest.
+func (g *guest) planned(d Declared, c Change) []Step {
+	s, name := d.Spec, d.Spec.Name
+	switch c {
+	case ChangeLive, ChangeRestart:
+		lifted := s.Limits.lifting(g.rec.Spec.Limits)
+		if equalJSON(s.Limits, g.rec.Spec.Limits) {
+			return nil
+		}
+		return limitSteps(name, lifted)
+	case ChangeCreate, ChangeStart:
+		return planGuest(s, g.rec != nil && g.rec.Provisioned)
+	}
+	return nil
+}
+
+// planGuest is the whole way of one guest by the default flows, with the
+// recipe's own flows named where it has them.
+func planGuest(s *Spec, provisioned bool) []Step {
+	name := s.Name
+	acquire := contextSteps(name)
+	acquire = append(acquire, cloneSteps(name, CloneArgs{Template: s.Template, Kind: s.Clone})...)
+	if s.Limits.String() != "none" {
+		acquire = append(acquire, limitSteps(name, s.Limits)...)
+	}
+	acquire = append(acquire, netSteps(name, s.Net)...)
+	var steps []Step
+	if pos, ok := s.Custom["provision"]; ok && !provisioned {
+		steps = append(steps, acquire...)
+		steps = append(steps, bootSteps(name, BootArgs{Idle: true})...)
+		steps = append(steps, Step{Op: OpFlow, Guest: name, Target: "provision (" + pos.String() + ")"})
+	}
+	if pos, ok := s.Custom["boot"]; ok {
+		steps = append(steps, Step{Op: OpFlow, Guest: name, Target: "boot (" + pos.String() + ")"})
+	} else {
+		if len(steps) == 0 {
+			steps = append(steps, acquire...)
+		}
+		steps = append(steps, bootSteps(name, BootArgs{Init: s.Init, Command: s.Command})...)
+	}
+	ready := Step{Op: OpReady, Guest: name, Target: "by the default of its init"}
+	if pos, ok := s.Custom["ready"]; ok {
+		ready = Step{Op: OpFlow, Guest: name, Target: "ready (" + pos.String() + ")"}
+	} else if s.Ready != nil {
+		ready.Target = "by " + s.Ready.String()
+	}
+	return append(steps, ready)
+}
+
+// compare says what up has to do with a guest, and why.
+func (g *guest) compare() (Change, []string) {
+	if g.rec == nil {
+		return ChangeCreate, []string{"new"}
+	}
+	if !g.running() {
+		if !g.rec.Provisioned {
+			return ChangeStart, []string{"not complete"}
+		}
+		return ChangeStart, []string{"stopped"}
+	}
+	live, restart := specDiff(g.rec.Spec, g.spec)
+	switch {
+	case len(restart) > 0:
+		for _, l := range live {
+			restart = append(restart, l+": takes effect at once")
+		}
+		return ChangeRestart, restart
+	case len(live) > 0:
+		return ChangeLive, live
+	}
+	return ChangeNone, nil
+}
+
+// liveFields may change while a guest runs; a change of any other needs a
+// restart, and of the template or the kind of clone a new guest.
+var liveFields = map[string]bool{"Limits": true, "After": true, "Stop": true, "Ready": true, "Custom": true}
+
+var newFields = map[string]bool{"Template": true, "Clone": true}
+
+// specDiff names what differs between a running guest's spec and the new one.
+func specDiff(old, now *Spec) (live, restart []string) {
+	a, b := reflect.ValueOf(*old), reflect.ValueOf(*now)
+	for i := range a.NumField() {
+		f := a.Type().Field(i)
+		if f.Name == "Pos" || f.Name == "KeyPos" || f.Name == "Custom" {
+			continue
+		}
+		x, y := a.Field(i).Interface(), b.Field(i).Interface()
+		if f.Name == "Template" && sameTemplate(old.Template, now.Template) || equalJSON(x, y) {
+			continue
+		}
+		key, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+		switch {
+		case liveFields[f.Name]:
+			live = append(live, key+" changed")
+		case newFields[f.Name]:
+			restart = append(restart, key+" changed: takes effect after vsl rm and vsl up")
+		default:
+			restart = append(restart, key+" changed: takes effect at vsl restart")
+		}
+	}
+	return live, restart
+}
+
+func sameTemplate(a, b *Template) bool {
+	return a != nil && b != nil && a.Name == b.Name && a.Build == b.Build && equalJSON(a.From, b.From)
+}
+
+// String describes a template's base in a line.
+func (s Source) String() string {
+	switch s.Kind {
+	case "debian":
+		suite := s.Suite
+		if suite == "" {
+			suite = "stable"
+		}
+		return fmt.Sprintf("debian %s with %d packages", suite, len(s.Packages))
+	case "tar":
+		return "tar " + s.Path
+	case "template":
+		return "template " + s.Template
+	}
+	return s.Kind
+}

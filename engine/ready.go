@@ -1,0 +1,272 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"net/netip"
+	"strconv"
+	"strings"
+	"time"
+
+	"vsl/engine/netdev"
+)
+
+const (
+	defaultWithin = 60 * time.Second
+	firstEvery    = 5 * time.Millisecond
+	maxEvery      = 250 * time.Millisecond
+	attemptTime   = 5 * time.Second // one try of a probe
+)
+
+// defaultProbe is how a guest without one of its own is known to be ready:
+// systemd says so itself, for everything else running must do.
+func (g *guest) defaultProbe() Probe {
+	if g.spec.Ready != nil {
+		return *g.spec.Ready
+	}
+	if g.run.Init == "systemd" {
+		return Probe{Kind: "notify"}
+	}
+	return Probe{Kind: "started"}
+}
+
+// WaitReady waits until a probe succeeds. When it does not in time, the error
+// is ErrNotReady with what the last try said.
+func (g *guest) WaitReady(ctx context.Context, p Probe) error {
+	within := p.Within
+	if within == 0 {
+		within = defaultWithin
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, within, ErrNotReady)
+	defer cancel()
+	try, err := g.attempt(p)
+	if err != nil {
+		return err
+	}
+	var last error
+	for pause := firstEvery; ; pause = min(2*pause, maxEvery) {
+		if p.Every > 0 {
+			pause = p.Every
+		}
+		tryCtx, done := context.WithTimeout(ctx, attemptTime)
+		err := try(tryCtx)
+		done()
+		if err == nil {
+			return nil
+		}
+		if ctx.Err() == nil || last == nil {
+			last = err
+		}
+		if !g.alive() {
+			return fmt.Errorf("%s: %w while waiting", g.spec.Name, g.diedEarly(ctx))
+		}
+		select {
+		case <-ctx.Done():
+			if cause := context.Cause(ctx); !errors.Is(cause, ErrNotReady) {
+				return cause
+			}
+			return &OpError{Op: "wait for " + p.String(), Target: "of " + g.spec.Name,
+				Err: fmt.Errorf("%w (%s): %w", ErrNotReady, within, last), Hint: "its probe can have longer: within = \"2m\""}
+		case <-time.After(pause):
+		}
+	}
+}
+
+func (p Probe) String() string {
+	switch p.Kind {
+	case "tcp":
+		return "tcp port " + strconv.Itoa(p.Port)
+	case "http":
+		return fmt.Sprintf("http port %d %s", p.Port, p.httpPath())
+	case "exec":
+		return "command " + strings.Join(p.Argv, " ")
+	case "file":
+		return "file " + p.Path
+	case "log":
+		return strconv.Quote(p.Match) + " in the log"
+	case "notify":
+		return "the notification of init"
+	}
+	return p.Kind
+}
+
+func (p Probe) httpPath() string {
+	if p.Path == "" {
+		return "/"
+	}
+	return p.Path
+}
+
+// attempt gives one try of a probe.
+func (g *guest) attempt(p Probe) (func(context.Context) error, error) {
+	switch p.Kind {
+	case "started":
+		return func(context.Context) error { return nil }, nil
+	case "notify":
+		return g.awaitNotify, nil
+	case "tcp":
+		return func(ctx context.Context) error {
+			c, err := g.dial(ctx, p.Port)
+			if err == nil {
+				c.Close()
+			}
+			return err
+		}, nil
+	case "http":
+		return func(ctx context.Context) error { return g.tryHTTP(ctx, p) }, nil
+	case "exec":
+		return func(ctx context.Context) error {
+			res, err := g.Exec(ctx, ExecArgs{Argv: p.Argv})
+			if err == nil && res.Code != 0 {
+				err = fmt.Errorf("exit status %d: %s", res.Code, strings.TrimSpace(lastLine(res.Stderr)))
+			}
+			return err
+		}, nil
+	case "file":
+		return func(ctx context.Context) error {
+			ok, err := g.Exists(ctx, p.Path)
+			if err == nil && !ok {
+				err = fs.ErrNotExist
+			}
+			return err
+		}, nil
+	case "log":
+		return func(context.Context) error {
+			if !g.logContains(p.Match) {
+				return errors.New("not there yet")
+			}
+			return nil
+		}, nil
+	}
+	return nil, &SpecError{Pos: g.keyPos("ready"), Guest: g.spec.Name, Msg: fmt.Sprintf("unknown probe %q", p.Kind)}
+}
+
+// dial connects to a port of the guest: on its first address, or, for a guest
+// with a network of its own, from inside that.
+func (g *guest) dial(ctx context.Context, port int) (net.Conn, error) {
+	if g.run.OwnNet {
+		return g.dialInside(ctx, port)
+	}
+	addr := netdev.Loopback4(g.rec.XID).String()
+	if ips := ips(g.spec.Net); len(ips) > 0 {
+		addr = ips[0]
+	}
+	ip, err := netip.ParseAddr(addr)
+	if err != nil {
+		return nil, err
+	}
+	var d net.Dialer
+	return d.DialContext(ctx, "tcp", netip.AddrPortFrom(ip, uint16(port)).String())
+}
+
+// tryHTTP asks once for a page. It speaks just enough HTTP to read a status
+// line: net/http would double the start cost of every command.
+func (g *guest) tryHTTP(ctx context.Context, p Probe) error {
+	c, err := g.dial(ctx, p.Port)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	if deadline, ok := ctx.Deadline(); ok {
+		c.SetDeadline(deadline)
+	}
+	if _, err := fmt.Fprintf(c, "GET %s HTTP/1.0\r\nHost: %s\r\nUser-Agent: vsl\r\n\r\n", p.httpPath(), hostname(g.spec)); err != nil {
+		return err
+	}
+	buf := make([]byte, 64)
+	n := 0
+	for n < 12 {
+		m, err := c.Read(buf[n:])
+		n += m
+		if err != nil {
+			break
+		}
+	}
+	return checkStatus(string(buf[:n]), p.Status)
+}
+
+// checkStatus reads "HTTP/1.1 200 OK".
+func checkStatus(line string, want int) error {
+	rest, ok := strings.CutPrefix(line, "HTTP/1.")
+	if !ok || len(rest) < 5 {
+		return fmt.Errorf("the answer %q is not HTTP", line)
+	}
+	code, err := strconv.Atoi(rest[2:5])
+	if err != nil {
+		return fmt.Errorf("the answer %q is not HTTP", line)
+	}
+	if want != 0 && code != want || want == 0 && (code < 200 || code > 399) {
+		return fmt.Errorf("status %d", code)
+	}
+	return nil
+}
+
+// alive tells whether the guest can still become ready.
+func (g *guest) alive() bool {
+	if g.tx != nil {
+		return g.running()
+	}
+	_, err := g.init()
+	return err == nil
+}
+
+func (g *guest) diedEarly(ctx context.Context) error {
+	if g.proc != nil {
+		wait, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+		defer cancel()
+		if ex, err := g.proc.Wait(wait); err == nil {
+			return fmt.Errorf("its pid 1 ended: %s", ex)
+		}
+	}
+	return errors.New("its pid 1 ended")
+}
+
+func (x Exit) String() string {
+	switch {
+	case !x.Known:
+		return "exit status unknown"
+	case x.Reboot:
+		return "it asked for a reboot"
+	case x.Halt:
+		return "it asked to be halted"
+	case x.Signal != 0:
+		return fmt.Sprintf("signal %d", x.Signal)
+	}
+	return fmt.Sprintf("exit status %d", x.Code)
+}
+
+func lastLine(b []byte) string {
+	lines := strings.Split(strings.TrimRight(string(b), "\n"), "\n")
+	return lines[len(lines)-1]
+}
+
+// LogTail gives the last lines of the guest's log, oldest first.
+func (g *guest) LogTail(n int) []string {
+	var lines []string
+	for _, p := range g.e.consolePaths(g.spec.Name) {
+		for line := range strings.Lines(string(readLog(p))) {
+			lines = append(lines, strings.TrimRight(line, "\r\n"))
+		}
+	}
+	return lines[max(0, len(lines)-n):]
+}
+
+func (g *guest) logContains(text string) bool {
+	for _, p := range g.e.consolePaths(g.spec.Name) {
+		if strings.Contains(string(readLog(p)), text) {
+			return true
+		}
+	}
+	return false
+}
+
+// logIfUseful is the end of the log for errors of phases in which a guest ran.
+func (g *guest) logIfUseful(phase string) []string {
+	if phase == "boot" || phase == "ready" {
+		return g.LogTail(10)
+	}
+	return nil
+}

@@ -1,0 +1,157 @@
+package rootfs
+
+import (
+	"fmt"
+
+	"vsl/engine/internal/sys"
+)
+
+// nodes are the only devices that a guest has: harmless, and enough for
+// programs. Their numbers are those of Linux's devices.txt.
+var nodes = []struct {
+	name         string
+	major, minor uint32
+}{
+	{"null", 1, 3}, {"zero", 1, 5}, {"full", 1, 7}, {"random", 1, 8}, {"urandom", 1, 9}, {"tty", 5, 0},
+}
+
+// devLinks are links in /dev; ptmx is that of the guest's own devpts.
+var devLinks = [][2]string{
+	{"fd", "/proc/self/fd"}, {"stdin", "/proc/self/fd/0"}, {"stdout", "/proc/self/fd/1"},
+	{"stderr", "/proc/self/fd/2"}, {"ptmx", "pts/ptmx"}, {"core", "/proc/kcore"},
+}
+
+// attachInside mounts /dev, /dev/shm, /run, /sys and the binds below the open
+// root.
+func (o *OpenRoot) attachInside(root, userns int) error {
+	if err := o.attachDev(root); err != nil {
+		return err
+	}
+	run, err := o.attachTmpfs(root, "run", "0755", sys.AttrNosuid|sys.AttrNodev)
+	if err != nil {
+		return err
+	}
+	defer sys.Close(run)
+	lock, err := ensureDir(run, "lock", 0o1777, o.root.UID)
+	if err != nil {
+		return err
+	}
+	sys.Close(lock)
+	if o.sysfs >= 0 {
+		err := sys.SetMountAttr(o.sysfs, sys.AttrRdonly|sys.AttrNosuid|sys.AttrNodev|sys.AttrNoexec, -1)
+		if err == nil {
+			err = attachAt(root, "sys", o.sysfs)
+		}
+		if err != nil {
+			return sys.Op("attach", "/sys", err)
+		}
+	}
+	for i, b := range o.root.Binds {
+		if err := o.attachBind(root, b, o.binds[i], userns); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// attachAt attaches a detached mount on an existing plain file or folder.
+func attachAt(root int, path string, mount int) error {
+	fd, err := sys.OpenBeneath(root, path, sys.OPath|sys.ONofollow, 0)
+	if err != nil {
+		return notPlain(path, err)
+	}
+	defer sys.Close(fd)
+	return sys.MoveMount(mount, fd)
+}
+
+// attachTmpfs mounts an empty tmpfs that belongs to guest root and gives its
+// root. Its superblock is the host's, so the guest cannot change its size.
+func (o *OpenRoot) attachTmpfs(root int, path, mode string, attrs int, more ...sys.Option) (int, error) {
+	id := fmt.Sprint(o.root.UID)
+	fd, err := sys.NewMount("tmpfs", attrs, append(more,
+		sys.Option{Key: "source", Value: "tmpfs"}, sys.Option{Key: "mode", Value: mode},
+		sys.Option{Key: "uid", Value: id}, sys.Option{Key: "gid", Value: id})...)
+	if err != nil {
+		return -1, err
+	}
+	if err := attachAt(root, path, fd); err != nil {
+		sys.Close(fd)
+		return -1, sys.Op("attach", "/"+path, err)
+	}
+	return fd, nil
+}
+
+// attachDev mounts /dev: a small tmpfs with six device nodes that only the host
+// could make. mknod works because the tmpfs belongs to the host; guest root
+// can make no others, as that needs CAP_MKNOD on the host.
+func (o *OpenRoot) attachDev(root int) error {
+	dev, err := o.attachTmpfs(root, "dev", "0755", sys.AttrNosuid|sys.AttrNoexec,
+		sys.Option{Key: "size", Value: "1m"}, sys.Option{Key: "nr_inodes", Value: "4096"})
+	if err != nil {
+		return err
+	}
+	defer sys.Close(dev)
+	uid := o.root.UID
+	for _, n := range nodes {
+		err := sys.MknodAt(dev, n.name, sys.SIfchr|0o666, n.major, n.minor)
+		if err == nil {
+			err = sys.ChownAt(dev, n.name, uid, uid)
+		}
+		if err == nil {
+			err = sys.ChmodAt(dev, n.name, 0o666)
+		}
+		if err != nil {
+			return sys.Op("make device", "/dev/"+n.name, err)
+		}
+	}
+	for _, l := range devLinks {
+		err := sys.SymlinkAt(l[1], dev, l[0])
+		if err == nil {
+			err = sys.ChownAt(dev, l[0], uid, uid)
+		}
+		if err != nil {
+			return sys.Op("make link", "/dev/"+l[0], err)
+		}
+	}
+	for _, d := range []string{"pts", "mqueue", "shm"} {
+		fd, err := ensureDir(dev, d, 0o755, uid)
+		if err != nil {
+			return err
+		}
+		sys.Close(fd)
+	}
+	shm, err := o.attachTmpfs(dev, "shm", "1777", sys.AttrNosuid|sys.AttrNodev)
+	if err != nil {
+		return err
+	}
+	sys.Close(shm)
+	return nil
+}
+
+// attachBind attaches one bind. The kernel locks its flags when the guest gets
+// its copy of the mount namespace, so read-only stays read-only.
+func (o *OpenRoot) attachBind(root int, b Bind, mount, userns int) error {
+	attrs := uint64(sys.AttrNodev)
+	if b.ReadOnly {
+		attrs |= sys.AttrRdonly
+	}
+	if !b.IDMap {
+		userns = -1
+	}
+	if err := sys.SetMountAttr(mount, attrs, userns); err != nil {
+		return idmapError(b.Source, err)
+	}
+	target := guestPath(b.Target)
+	if onFresh(target) {
+		st, err := sys.StatAt(mount, "")
+		if err != nil {
+			return sys.Op("bind", b.Source, err)
+		}
+		fd, err := ensureTarget(root, target, st.Mode&sys.SIfmt == sys.SIfdir, o.root.UID)
+		if err != nil {
+			return err
+		}
+		sys.Close(fd)
+	}
+	return sys.Op("bind", b.Source+" on /"+target, attachAt(root, target, mount))
+}

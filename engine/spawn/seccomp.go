@@ -1,0 +1,265 @@
+package spawn
+
+import (
+	"encoding/binary"
+	"fmt"
+	"runtime"
+
+	seccomp "github.com/elastic/go-seccomp-bpf"
+	"github.com/elastic/go-seccomp-bpf/arch"
+	"golang.org/x/net/bpf"
+
+	"vsl/engine/internal/sys"
+)
+
+// FilterOptions change the filter for guests that need something else than
+// most. The zero value is right for a guest on the host's network.
+type FilterOptions struct {
+	// PrivateNet: the guest has a network namespace of its own, so that it may
+	// see all sockets of it (NETLINK_SOCK_DIAG).
+	PrivateNet bool
+	// NetNS lets the guest make network namespaces. Whoever has one has
+	// CAP_NET_ADMIN over it, through a user namespace if need be, and with it
+	// netfilter and the drivers of virtual devices: much of the kernel's code
+	// that no guest needs. Services with PrivateNetwork= go on without.
+	//
+	// User namespaces stay allowed: Debian's redis and others stop without
+	// PrivateUsers=, and what they open is what guest root has already.
+	NetNS bool
+}
+
+// refused are system calls that a system guest never needs, by the error they
+// get: one that programs take as "not permitted here" or as "old kernel" and
+// go on. Everything else that was known when the tables were made is allowed;
+// later calls do not exist for a guest until somebody has judged them.
+var refused = []struct {
+	errno sys.Errno
+	names []string
+}{
+	{sys.EPERM, []string{
+		"kexec_load", "kexec_file_load", "init_module", "finit_module", "delete_module",
+		"bpf", "perf_event_open", "userfaultfd", "open_by_handle_at",
+		"swapon", "swapoff", "acct", "quotactl", "quotactl_fd", "syslog",
+		"settimeofday", "stime", "clock_settime", "clock_settime64",
+		"clock_adjtime", "clock_adjtime64", "adjtimex",
+		"iopl", "ioperm", "pciconfig_read", "pciconfig_write", "pciconfig_iobase",
+	}},
+	{sys.ENOSYS, []string{
+		"clone3", // its flags are in memory, where a filter cannot look; libc falls back to clone
+		"io_uring_setup", "io_uring_enter", "io_uring_register",
+		"keyctl", "add_key", "request_key",
+		"create_module", "query_module", "get_kernel_syms", "lookup_dcookie", "nfsservctl",
+		"vm86", "vm86old", "modify_ldt", "uselib", "ustat", "sysfs", "_sysctl", "vserver",
+	}},
+}
+
+// Values that conditions look at. Arguments of type int or unsigned int are
+// compared by their lower half only: the kernel ignores the upper one, and so
+// must the filter, or any rubbish there would pass it.
+const (
+	afUNIX, afINET, afINET6, afNETLINK = 1, 2, 10, 16
+
+	protoICMP, protoTCP, protoUDP, protoICMPV6 = 1, 6, 17, 58
+
+	netlinkSockDiag = 4
+
+	tiocsti, tioclinux, tiocsetd = 0x5412, 0x541c, 0x5423
+
+	// PER_LINUX32, UNAME26 and ADDR_NO_RANDOMIZE, which debuggers set
+	personalities = 0x0008 | 0x0020000 | 0x0040000
+)
+
+// netlinkAllowed are the netlink protocols of a guest: ROUTE, SELINUX,
+// NETFILTER, KOBJECT_UEVENT, GENERIC. AUDIT is not among them; libaudit takes
+// its absence for a kernel without auditing.
+var netlinkAllowed = []uint32{0, 7, 12, 15, 16}
+
+// Filter gives the seccomp filter of a guest as an array of struct
+// sock_filter. On x86-64 it covers 32-bit programs too, except that they get no
+// sockets by socketcall(2); x32 and other foreign calls do not exist.
+func Filter(o FilterOptions) ([]byte, error) { return filterFor(runtime.GOARCH, o) }
+
+func filterFor(goarch string, o FilterOptions) ([]byte, error) {
+	var arches []*arch.Info
+	switch goarch {
+	case "amd64":
+		arches = []*arch.Info{arch.X86_64, arch.I386}
+	case "arm64":
+		arches = []*arch.Info{arch.AARCH64, arch.ARM}
+	default:
+		return nil, &sys.NotSupported{Feature: "a seccomp filter for " + goarch}
+	}
+	const offNr, offArch = 0, 4 // in struct seccomp_data
+	prog := []bpf.Instruction{bpf.LoadAbsolute{Off: offArch, Size: 4}}
+	for _, a := range arches {
+		block, err := archBlock(a, o)
+		if err != nil {
+			return nil, err
+		}
+		prog = append(prog,
+			bpf.JumpIf{Cond: bpf.JumpEqual, Val: uint32(a.ID), SkipTrue: 1},
+			bpf.Jump{Skip: uint32(len(block)) + 1},
+			bpf.LoadAbsolute{Off: offNr, Size: 4})
+		prog = append(prog, block...)
+	}
+	prog = append(prog, bpf.RetConstant{Val: uint32(fail(sys.ENOSYS))})
+	raw, err := bpf.Assemble(prog)
+	if err != nil {
+		return nil, fmt.Errorf("assemble the seccomp filter: %w", err)
+	}
+	var out []byte
+	for _, r := range raw {
+		out = appendInsn(out, r)
+	}
+	return out, nil
+}
+
+// fail is the action that makes a call fail.
+func fail(e sys.Errno) seccomp.Action { return seccomp.ActionErrno | seccomp.Action(e) }
+
+// rules assembles the rules of one architecture. Only forward jumps exist, so
+// the common ends (allow, each errno) are laid down last.
+type rules struct {
+	seccomp.Program
+	arch  *arch.Info
+	allow seccomp.Label
+	errs  map[sys.Errno]seccomp.Label
+	order []sys.Errno
+}
+
+func (r *rules) fail(e sys.Errno) seccomp.Label {
+	l, ok := r.errs[e]
+	if !ok {
+		l = r.NewLabel()
+		r.errs[e] = l
+		r.order = append(r.order, e)
+	}
+	return l
+}
+
+// on calls f to lay down what happens at the call of that name, if the
+// architecture has it, and jumps there from the current place.
+func (r *rules) on(name string, f func()) (later func()) {
+	nr, ok := r.arch.SyscallNames[name]
+	if !ok {
+		return func() {}
+	}
+	l := r.NewLabel()
+	r.JmpIfTrue(bpf.JumpEqual, uint32(nr), l)
+	return func() {
+		r.SetLabel(l)
+		f()
+	}
+}
+
+// archBlock assembles the rules of one architecture; the accumulator holds the
+// number of the call when it begins.
+func archBlock(a *arch.Info, o FilterOptions) ([]bpf.Instruction, error) {
+	r := &rules{Program: seccomp.NewProgram(), arch: a, errs: map[sys.Errno]seccomp.Label{}}
+	r.allow = r.NewLabel()
+	last := 0
+	for nr := range a.SyscallNumbers {
+		if nr < 0x10000 { // arm has private calls far above
+			last = max(last, nr)
+		}
+	}
+	for _, group := range refused {
+		for _, name := range group.names {
+			if nr, ok := a.SyscallNames[name]; ok {
+				r.JmpIfTrue(bpf.JumpEqual, uint32(nr), r.fail(group.errno))
+			}
+		}
+	}
+	later := []func(){
+		r.on("socket", func() { r.socket(o) }),
+		r.on("socketpair", func() { r.only(0, sys.EAFNOSUPPORT, afUNIX) }),
+		r.on("socketcall", func() { r.never(0, sys.ENOSYS, 1, 8) }), // SYS_SOCKET, SYS_SOCKETPAIR
+		r.on("ioctl", func() { r.never(1, sys.EPERM, tiocsti, tioclinux, tiocsetd) }),
+		r.on("personality", r.personality),
+	}
+	if !o.NetNS {
+		noNetNS := func() {
+			r.LdLo(0)
+			r.JmpIf(bpf.JumpBitsSet, sys.CLONE_NEWNET, r.fail(sys.EPERM), r.allow)
+		}
+		later = append(later, r.on("clone", noNetNS), r.on("unshare", noNetNS))
+	}
+	beyond := r.NewLabel()
+	r.JmpIf(bpf.JumpGreaterThan, uint32(last), beyond, r.allow)
+	r.SetLabel(beyond)
+	if a.ID == arch.ARM.ID { // private calls of arm: cacheflush, set_tls
+		r.JmpIfTrue(bpf.JumpGreaterOrEqual, 0xf0000, r.allow)
+	}
+	r.Ret(fail(sys.ENOSYS)) // x32 calls are here too: they have bit 30 set
+	for _, f := range later {
+		f()
+	}
+	for _, e := range r.order {
+		r.SetLabel(r.errs[e])
+		r.Ret(fail(e))
+	}
+	r.SetLabel(r.allow)
+	r.Ret(seccomp.ActionAllow)
+	return r.Assemble()
+}
+
+// only lets the call pass if its argument is one of the values.
+func (r *rules) only(arg uint32, e sys.Errno, values ...uint32) {
+	r.LdLo(arg)
+	for _, v := range values[1:] {
+		r.JmpIfTrue(bpf.JumpEqual, v, r.allow)
+	}
+	r.JmpIf(bpf.JumpEqual, values[0], r.allow, r.fail(e))
+}
+
+// never lets the call pass unless its argument is one of the values.
+func (r *rules) never(arg uint32, e sys.Errno, values ...uint32) {
+	r.LdLo(arg)
+	for _, v := range values[1:] {
+		r.JmpIfTrue(bpf.JumpEqual, v, r.fail(e))
+	}
+	r.JmpIf(bpf.JumpEqual, values[0], r.fail(e), r.allow)
+}
+
+func (r *rules) personality() {
+	r.LdLo(0)
+	r.JmpIfTrue(bpf.JumpEqual, 0xffffffff, r.allow) // asks only
+	r.JmpIf(bpf.JumpBitsSet, ^uint32(personalities), r.fail(sys.EPERM), r.allow)
+}
+
+// socket leaves UNIX, INET, INET6 and NETLINK; vsock would reach the
+// hypervisor, the others are rarely used and often broken code. Of INET it
+// leaves TCP, UDP and ICMP: SCTP and its kin bind addresses past the programs
+// that confine a guest to its own, and MPTCP listeners cannot be shared out.
+// Raw sockets are the business of CAP_NET_RAW.
+func (r *rules) socket(o FilterOptions) {
+	inet, netlink, other := r.NewLabel(), r.NewLabel(), r.NewLabel()
+	r.LdLo(0)
+	r.JmpIfTrue(bpf.JumpEqual, afUNIX, r.allow)
+	r.JmpIfTrue(bpf.JumpEqual, afINET, inet)
+	r.JmpIfTrue(bpf.JumpEqual, afINET6, inet)
+	r.JmpIf(bpf.JumpEqual, afNETLINK, netlink, r.fail(sys.EAFNOSUPPORT))
+
+	r.SetLabel(netlink)
+	allowed := netlinkAllowed
+	if o.PrivateNet {
+		allowed = append([]uint32{netlinkSockDiag}, allowed...)
+	}
+	r.only(2, sys.EPROTONOSUPPORT, allowed...)
+
+	r.SetLabel(inet)
+	r.LdLo(1)
+	// 4 and above: RDM, SEQPACKET, DCCP and the obsolete SOCK_PACKET
+	r.JmpIfTrue(bpf.JumpBitsSet, 0xc, r.fail(sys.ESOCKTNOSUPPORT))
+	r.JmpIfTrue(bpf.JumpBitsNotSet, 2, other)
+	r.JmpIfTrue(bpf.JumpBitsSet, 1, r.allow) // 3 is SOCK_RAW
+	r.SetLabel(other)
+	r.only(2, sys.EPROTONOSUPPORT, 0, protoTCP, protoUDP, protoICMP, protoICMPV6)
+}
+
+// appendInsn appends a struct sock_filter.
+func appendInsn(b []byte, r bpf.RawInstruction) []byte {
+	b = binary.NativeEndian.AppendUint16(b, r.Op)
+	b = append(b, r.Jt, r.Jf)
+	return binary.NativeEndian.AppendUint32(b, r.K)
+}

@@ -1,0 +1,239 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"vsl/engine/internal/sys"
+)
+
+// defaultStop is how long a guest has to shut down when its spec does not say.
+const defaultStop = 30 * time.Second
+
+// defaultSequence is what follows when a guest did not shut down in time; the
+// end of every sequence is cgroup.kill, which no process survives.
+var defaultSequence = []StopStep{{Signal: "TERM", Wait: 5 * time.Second}}
+
+// Kill is the sixth primitive. Graceful, it asks init to shut down in the way
+// that init understands, then goes through the sequence; it always ends, and
+// then nothing of the context is left. With only a Signal it sends that.
+func (g *guest) Kill(ctx context.Context, a KillArgs) error {
+	return g.within(ctx, false, func() error {
+		if a.Signal != "" && !a.Graceful {
+			return g.signal(a)
+		}
+		g.ending()
+		if a.Graceful && g.running() {
+			if err := g.shutdownInit(ctx, a); err != nil {
+				g.e.log.Warn().Str("guest", g.spec.Name).Err(err).Msg("graceful shutdown did not work; killing")
+			}
+		}
+		if err := g.e.release(context.WithoutCancel(ctx), g.spec.Name); err != nil {
+			return err
+		}
+		g.reap()
+		g.run, g.tx.context = runState{}, false
+		return nil
+	})
+}
+
+// signal sends one signal to init or to every process.
+func (g *guest) signal(a KillArgs) error {
+	sig, err := ParseSignal(a.Signal)
+	if err != nil {
+		return &OpError{Op: "kill guest", Target: g.spec.Name, Err: err}
+	}
+	if !a.All {
+		pid, err := g.init()
+		if err != nil {
+			return err
+		}
+		return sys.Op("signal pid 1 of guest", g.spec.Name, sys.SignalProcess(pid, sig, func() bool { return g.member(pid) }))
+	}
+	grp, err := g.group()
+	if err != nil {
+		return err
+	}
+	if !g.running() {
+		return &OpError{Op: "kill guest", Target: g.spec.Name, Err: ErrNotRunning}
+	}
+	return g.signalAll(grp.Procs, sig)
+}
+
+// signalAll signals the processes that exist now. Their pids cannot pass to
+// others between listing and signalling without the group noticing: a pidfd is
+// opened first and the membership checked after.
+func (g *guest) signalAll(list func() ([]int, error), sig int) error {
+	procs, err := list()
+	if err != nil {
+		return err
+	}
+	for _, pid := range procs {
+		if err := sys.SignalProcess(pid, sig, func() bool { return g.member(pid) }); err != nil && !errors.Is(err, sys.ESRCH) {
+			return sys.Op("signal processes of guest", g.spec.Name, err)
+		}
+	}
+	return nil
+}
+
+// member tells whether a process is in the guest's context now.
+func (g *guest) member(pid int) bool {
+	l, err := g.e.layout()
+	if err != nil {
+		return false
+	}
+	grp, err := g.group()
+	if err != nil {
+		return false
+	}
+	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/cgroup", pid))
+	if err != nil {
+		return false
+	}
+	for line := range strings.Lines(string(data)) {
+		if at, ok := strings.CutPrefix(strings.TrimSuffix(line, "\n"), "0::"); ok {
+			p := filepath.Join(l.Unified, at)
+			return p == grp.Path() || strings.HasPrefix(p, grp.Path()+"/")
+		}
+	}
+	return false
+}
+
+// shutdownInit asks pid 1 to end, waits, and goes through the sequence until
+// nothing of the context runs.
+func (g *guest) shutdownInit(ctx context.Context, a KillArgs) error {
+	grp, err := g.group()
+	if err != nil {
+		return err
+	}
+	if err := grp.Thaw(ctx); err != nil {
+		return err
+	}
+	timeout := a.Timeout
+	if timeout == 0 {
+		timeout = g.spec.Stop.Timeout
+	}
+	if timeout == 0 {
+		timeout = defaultStop
+	}
+	if err := g.askInit(ctx, a.Signal); err != nil {
+		return err
+	}
+	if g.waitGone(ctx, timeout) {
+		return nil
+	}
+	g.e.log.Warn().Str("guest", g.spec.Name).Stringer("after", timeout).Msg("did not shut down; going on with its kill sequence")
+	seq := g.spec.Stop.Sequence
+	if seq == nil {
+		seq = defaultSequence
+	}
+	for _, step := range seq {
+		sig, err := ParseSignal(step.Signal)
+		if err != nil {
+			return err
+		}
+		if err := g.signalAll(grp.Procs, sig); err != nil {
+			return err
+		}
+		if g.waitGone(ctx, step.Wait) {
+			return nil
+		}
+	}
+	return nil
+}
+
+// waitGone waits until the context has no process; true if that came in time.
+func (g *guest) waitGone(ctx context.Context, d time.Duration) bool {
+	grp, err := g.group()
+	if err != nil {
+		return false
+	}
+	ctx, cancel := context.WithTimeout(ctx, d)
+	defer cancel()
+	if g.proc != nil {
+		if _, err := g.proc.Wait(ctx); err != nil {
+			return false
+		}
+		g.proc = nil
+	}
+	return grp.WaitEmpty(ctx) == nil
+}
+
+// askInit tells pid 1 to shut the guest down in its own language.
+func (g *guest) askInit(ctx context.Context, signal string) error {
+	if signal == "" {
+		signal = g.spec.Stop.Signal
+	}
+	kind := initKindOf(g.run.Init)
+	if signal == "" && kind.stopArgv != nil {
+		res, err := g.Exec(ctx, ExecArgs{Argv: kind.stopArgv, Timeout: 10 * time.Second})
+		if err != nil {
+			return err
+		}
+		if res.Code != 0 {
+			return fmt.Errorf("%v exited with %d", kind.stopArgv, res.Code)
+		}
+		return nil
+	}
+	if signal == "" {
+		signal = kind.stopSignal
+	}
+	return g.signal(KillArgs{Signal: signal})
+}
+
+// reap collects pid 1 if it is this process's child.
+func (g *guest) reap() {
+	if g.proc == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	if _, err := g.proc.Wait(ctx); err == nil {
+		g.proc = nil
+	}
+}
+
+// running tells whether pid 1 of the context lives, going by this handle.
+func (g *guest) running() bool {
+	return g.run.PID != 0 && startTime(g.run.PID) == g.run.StartTime
+}
+
+// Freeze stops every process of a guest where it is; Thaw lets them go on.
+func (e *Engine) Freeze(ctx context.Context, name string) error {
+	return e.withGroup(ctx, name, func(g *guest) error {
+		grp, err := g.group()
+		if err != nil {
+			return err
+		}
+		return grp.Freeze(ctx)
+	})
+}
+
+// Thaw undoes Freeze.
+func (e *Engine) Thaw(ctx context.Context, name string) error {
+	return e.withGroup(ctx, name, func(g *guest) error {
+		grp, err := g.group()
+		if err != nil {
+			return err
+		}
+		return grp.Thaw(ctx)
+	})
+}
+
+func (e *Engine) withGroup(ctx context.Context, name string, fn func(*guest) error) error {
+	g, err := e.lookup(name)
+	if err != nil {
+		return err
+	}
+	return g.within(ctx, false, func() error {
+		if !g.running() {
+			return &OpError{Op: "find pid 1 of guest", Target: g.spec.Name, Err: ErrNotRunning, Hint: "vsl up starts it"}
+		}
+		return fn(g)
+	})
+}

@@ -1,0 +1,107 @@
+// Package store is what vsl keeps on disk: where each thing lives, how a file
+// is replaced whole, how a guest is locked, and the undo journal. The kernel is
+// the truth about what runs; this package holds only what the kernel cannot know.
+package store
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"vsl/engine/internal/sys"
+)
+
+// DefaultRoot is where state lives without --root; its hints live in DefaultRun.
+const (
+	DefaultRoot = "/var/lib/vsl"
+	DefaultRun  = "/run/vsl"
+)
+
+// Paths is the layout of one state root.
+type Paths struct {
+	Root string // absolute, without links in its last component
+	Run  string
+}
+
+// NewPaths gives the layout below root; "" is DefaultRoot.
+func NewPaths(root string) (Paths, error) {
+	if root == "" || root == DefaultRoot {
+		return Paths{Root: DefaultRoot, Run: DefaultRun}, nil
+	}
+	abs, err := filepath.Abs(root)
+	if err != nil {
+		return Paths{}, sys.Op("resolve state root", root, err)
+	}
+	if real, err := filepath.EvalSymlinks(abs); err == nil {
+		abs = real
+	}
+	if abs == DefaultRoot {
+		return Paths{Root: DefaultRoot, Run: DefaultRun}, nil
+	}
+	return Paths{Root: abs, Run: filepath.Join(abs, "run")}, nil
+}
+
+// Base names this root's contexts in the cgroup hierarchy: two roots never
+// share a name.
+func (p Paths) Base() string {
+	if p.Root == DefaultRoot {
+		return "vsl"
+	}
+	sum := sha256.Sum256([]byte(p.Root))
+	return "vsl-" + hex.EncodeToString(sum[:4])
+}
+
+// Guests, Templates, XIDs and Cache are the folders below the root.
+func (p Paths) Guests() string    { return filepath.Join(p.Root, "guests") }
+func (p Paths) Templates() string { return filepath.Join(p.Root, "templates") }
+func (p Paths) XIDs() string      { return filepath.Join(p.Root, "xids") }
+
+// Guest is the folder of one guest; the other methods give what is in it.
+func (p Paths) Guest(name string) string   { return filepath.Join(p.Guests(), name) }
+func (p Paths) Record(name string) string  { return filepath.Join(p.Guest(name), "guest.json") }
+func (p Paths) Recipe(name string) string  { return filepath.Join(p.Guest(name), "recipe") }
+func (p Paths) Console(name string) string { return filepath.Join(p.Guest(name), "console.log") }
+
+// RunFile holds the hint about a running context, Journal what must be undone
+// if this run does not finish, Notify the socket a guest reports readiness on.
+func (p Paths) RunFile(name string) string { return filepath.Join(p.Run, name+".json") }
+func (p Paths) Journal(name string) string { return filepath.Join(p.Run, name+".journal") }
+func (p Paths) Notify(name string) string  { return filepath.Join(p.Run, name+".notify") }
+
+// Ensure makes the folders, 0700 and owned by the caller.
+func (p Paths) Ensure() error {
+	for _, d := range []string{p.Root, p.Guests(), p.Templates(), p.XIDs(), p.Run} {
+		if err := os.MkdirAll(d, 0o700); err != nil {
+			return &sys.OpError{Op: "create state folder", Target: d, Err: cause(err), Hint: "vsl runs as root; --root names another folder"}
+		}
+	}
+	return nil
+}
+
+// ValidName tells whether a guest or template may be called so: it becomes a
+// file name, a cgroup name and a host name.
+func ValidName(name string) error {
+	if name == "" || len(name) > 63 {
+		return fmt.Errorf("a name has 1 to 63 characters, not %d", len(name))
+	}
+	for i, c := range []byte(name) {
+		ok := c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || i > 0 && (c == '-' || c == '_' || c == '.')
+		if !ok {
+			return fmt.Errorf("a name begins with a letter or digit and goes on with letters, digits, '-', '_' and '.'; %q is neither", string(rune(c)))
+		}
+	}
+	return nil
+}
+
+// cause strips os.PathError, whose operation and path OpError repeats.
+func cause(err error) error {
+	if pe, ok := err.(*os.PathError); ok {
+		return pe.Err
+	}
+	if le, ok := err.(*os.LinkError); ok {
+		return le.Err
+	}
+	return err
+}

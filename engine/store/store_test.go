@@ -1,0 +1,159 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+func testPaths(t *testing.T) Paths {
+	t.Helper()
+	p, err := NewPaths(filepath.Join(t.TempDir(), "r"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Ensure(); err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+func TestRootsNeverShareAName(t *testing.T) {
+	a, _ := NewPaths("")
+	b, _ := NewPaths("/srv/a")
+	c, _ := NewPaths("/srv/b")
+	if a.Base() != "vsl" || b.Base() == c.Base() || b.Base() == a.Base() {
+		t.Errorf("bases %q, %q, %q; want vsl and two others", a.Base(), b.Base(), c.Base())
+	}
+	if d, _ := NewPaths("/var/lib/vsl/"); d != a {
+		t.Errorf("NewPaths of the default root = %v; want %v", d, a)
+	}
+}
+
+func TestValidName(t *testing.T) {
+	for name, ok := range map[string]bool{
+		"web1": true, "a.b-c_d": true, "": false, ".web": false, "-x": false, "a/b": false, "a b": false, "..": false,
+		strings.Repeat("x", 63): true, strings.Repeat("x", 64): false, "a\nb": false, "ü": false,
+	} {
+		if err := ValidName(name); (err == nil) != ok {
+			t.Errorf("ValidName(%q) = %v", name, err)
+		}
+	}
+}
+
+func TestXIDsAreTakenOnceAndGivenBack(t *testing.T) {
+	p := testPaths(t)
+	a, err := p.TakeXID("a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := p.TakeXID("b")
+	if err != nil || a == b || b < MinXID || b > MaxXID {
+		t.Fatalf("TakeXID = %d after %d, %v", b, a, err)
+	}
+	if err := p.FreeXID(a, "b"); err != nil || p.XIDOwner(a) != "a" {
+		t.Errorf("b freed the xid of a: %v", err)
+	}
+	if err := p.FreeXID(a, "a"); err != nil || p.XIDOwner(a) != "" {
+		t.Errorf("FreeXID = %v, owner %q", err, p.XIDOwner(a))
+	}
+	if c, err := p.TakeXID("c"); err != nil || c != a {
+		t.Errorf("TakeXID = %d, %v; want %d again", c, err, a)
+	}
+}
+
+func TestWriteFileIsWholeOrNotAtAll(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "f.json")
+	if err := WriteJSON(path, map[string]int{"a": 1}); err != nil {
+		t.Fatal(err)
+	}
+	if err := WriteJSON(path, func() {}); err == nil {
+		t.Error("a value that is no JSON was written")
+	}
+	var got map[string]int
+	if err := ReadJSON(path, &got); err != nil || got["a"] != 1 {
+		t.Errorf("ReadJSON = %v, %v", got, err)
+	}
+	if err := ReadJSON(filepath.Join(dir, "none"), &got); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("ReadJSON of nothing = %v", err)
+	}
+	os.WriteFile(filepath.Join(dir, tempPrefix+"x"), nil, 0o600)
+	gone, err := SweepTemp(dir, func(os.FileInfo) bool { return false })
+	if err != nil || len(gone) != 1 {
+		t.Errorf("SweepTemp = %v, %v; want the one temporary file", gone, err)
+	}
+}
+
+func TestLockExcludesAndNoticesRemoval(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "g")
+	os.Mkdir(dir, 0o700)
+	l, err := LockDir(context.Background(), dir, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, ok, _ := TryLockDir(dir); ok {
+		t.Error("locked twice")
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Millisecond)
+	defer cancel()
+	waited := false
+	if _, err := LockDir(ctx, dir, func() { waited = true }); !errors.Is(err, context.DeadlineExceeded) || !waited {
+		t.Errorf("LockDir = %v, waited %v; want the deadline", err, waited)
+	}
+	done := make(chan error)
+	go func() {
+		_, err := LockDir(context.Background(), dir, nil)
+		done <- err
+	}()
+	time.Sleep(5 * time.Millisecond)
+	os.Rename(dir, dir+".gone")
+	l.Unlock()
+	if err := <-done; !errors.Is(err, ErrGone) && !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("LockDir of a removed folder = %v; want ErrGone", err)
+	}
+}
+
+func TestJournalCutShort(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "j")
+	j, err := CreateJournal(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range []string{"one", "two"} {
+		if err := j.Add(e); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := CreateJournal(path); !errors.Is(err, os.ErrExist) {
+		t.Errorf("a second journal: %v", err)
+	}
+	f, _ := os.OpenFile(path, os.O_WRONLY|os.O_APPEND, 0)
+	f.WriteString(`"thr`) // killed in the middle of a write
+	f.Close()
+	got, err := ReadJournal[string](path)
+	if err != nil || strings.Join(got, " ") != "one two" {
+		t.Errorf("ReadJournal = %q, %v; want one two", got, err)
+	}
+	if err := j.Done(); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := ReadJournal[string](path); got != nil || err != nil {
+		t.Errorf("ReadJournal after Done = %q, %v", got, err)
+	}
+}
+
+func FuzzReadJournal(f *testing.F) {
+	f.Add([]byte("{\"undo\":\"x\"}\n{"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		path := filepath.Join(t.TempDir(), "j")
+		os.WriteFile(path, data, 0o600)
+		if _, err := ReadJournal[map[string]any](path); err != nil {
+			t.Error(err)
+		}
+	})
+}

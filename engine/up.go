@@ -1,0 +1,310 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+)
+
+// UpOptions say how to bring guests up.
+type UpOptions struct {
+	Origin   Origin
+	Keep     func(dir string) error // writes the recipe of Origin into dir, to run its flows later; may be nil
+	Parallel int                    // guests at once; 0 is 16
+}
+
+// Outcome is what became of one guest.
+type Outcome struct {
+	Guest   string        `json:"guest"`
+	Change  Change        `json:"change"`
+	Reasons []string      `json:"reasons,omitempty"`
+	Took    time.Duration `json:"took_ns"`
+	Err     error         `json:"-"`
+	Error   string        `json:"error,omitempty"`
+}
+
+// errDependency marks guests that were not started because another one failed.
+var errDependency = errors.New("not started")
+
+// Up brings guests up, those first that others come after, in parallel as far
+// as that allows. A guest that fails is undone and those after it are not
+// started; the others are left alone. The error joins what failed.
+func (e *Engine) Up(ctx context.Context, decls []Declared, o UpOptions) ([]Outcome, error) {
+	specs := make([]*Spec, len(decls))
+	for i, d := range decls {
+		specs[i] = d.Spec
+	}
+	if err := Validate(specs); err != nil {
+		return nil, err
+	}
+	if err := e.preflight(&validator{}, specs); err != nil {
+		return nil, err
+	}
+	e.gcIfNeeded(ctx)
+	if o.Parallel <= 0 {
+		o.Parallel = 16
+	}
+	u := &upRun{e: e, o: o, marks: map[string]*marks{}, slots: make(chan struct{}, o.Parallel)}
+	for _, d := range decls {
+		u.marks[d.Spec.Name] = newMarks()
+	}
+	out := make([]Outcome, len(decls))
+	var wg sync.WaitGroup
+	for i, d := range decls {
+		wg.Go(func() { out[i] = u.guest(ctx, d) })
+	}
+	wg.Wait()
+	var errs []error
+	for i := range out {
+		if out[i].Err != nil {
+			out[i].Error = out[i].Err.Error()
+			errs = append(errs, out[i].Err)
+		}
+	}
+	return out, errors.Join(errs...)
+}
+
+type upRun struct {
+	e         *Engine
+	o         UpOptions
+	marks     map[string]*marks
+	slots     chan struct{}
+	templates sync.Map // of *Template to func() error: one build each
+}
+
+// marks are how far a guest has come, for those that wait for it.
+type marks struct {
+	started, ready chan struct{}
+	once           [2]sync.Once
+	failed         bool
+}
+
+func newMarks() *marks {
+	return &marks{started: make(chan struct{}), ready: make(chan struct{})}
+}
+
+func (m *marks) markStarted() { m.once[0].Do(func() { close(m.started) }) }
+func (m *marks) markReady()   { m.once[1].Do(func() { close(m.ready) }) }
+
+func (u *upRun) guest(ctx context.Context, d Declared) (out Outcome) {
+	m := u.marks[d.Spec.Name]
+	out = Outcome{Guest: d.Spec.Name}
+	begin := time.Now()
+	defer func() {
+		m.failed = out.Err != nil
+		m.markStarted()
+		m.markReady()
+		out.Took = time.Since(begin)
+	}()
+	// Templates are built while others come up: that is most of a first run.
+	if out.Err = u.template(ctx, d); out.Err != nil {
+		return out
+	}
+	if out.Err = u.wait(ctx, d.Spec); out.Err != nil {
+		return out
+	}
+	select {
+	case u.slots <- struct{}{}:
+		defer func() { <-u.slots }()
+	case <-ctx.Done():
+		out.Err = context.Cause(ctx)
+		return out
+	}
+	begin = time.Now()
+	out.Change, out.Reasons, out.Err = u.bringUp(ctx, d, m)
+	return out
+}
+
+// wait waits until every guest that s comes after is as far as s asks.
+func (u *upRun) wait(ctx context.Context, s *Spec) error {
+	for _, dep := range sortedKeys(s.After) {
+		m := u.marks[dep]
+		reached := m.ready
+		if s.After[dep] == "started" {
+			reached = m.started
+		}
+		select {
+		case <-reached:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+		if m.failed {
+			return &GuestError{Guest: s.Name, Phase: "wait", Err: fmt.Errorf("%w: %s, which it comes after, failed", errDependency, dep)}
+		}
+	}
+	return nil
+}
+
+func (u *upRun) bringUp(ctx context.Context, d Declared, m *marks) (Change, []string, error) {
+	g, err := u.e.handle(d.Spec)
+	if err != nil {
+		return "", nil, err
+	}
+	var change Change
+	var reasons []string
+	err = g.within(ctx, true, func() error {
+		change, reasons = g.compare()
+		switch change {
+		case ChangeNone:
+			return nil
+		case ChangeLive, ChangeRestart: // what needs a restart does not keep the rest waiting
+			return g.applyLive(ctx)
+		}
+		return g.phases(ctx, d, u.o, m)
+	})
+	return change, reasons, err
+}
+
+// template builds a guest's template, once for all guests that share it.
+func (u *upRun) template(ctx context.Context, d Declared) error {
+	build, _ := u.templates.LoadOrStore(d.Spec.Template, sync.OnceValue(func() error {
+		_, err := u.e.BuildTemplate(ctx, d.Spec.Template, d.BuildTemplate)
+		return err
+	}))
+	return build.(func() error)()
+}
+
+// phases takes one guest through its phases. It runs inside the transaction.
+func (g *guest) phases(ctx context.Context, d Declared, o UpOptions, m *marks) error {
+	fail := func(phase string, err error) error {
+		if err == nil {
+			return nil
+		}
+		return &GuestError{Guest: g.spec.Name, Phase: phase, Err: err, Log: g.logIfUseful(phase)}
+	}
+	if err := g.adopt(d.Spec, o); err != nil {
+		return fail("prepare", err)
+	}
+	if d.Flows.Provision != nil && !g.rec.Provisioned {
+		g.e.progress(Progress{Subject: g.spec.Name, Stage: "provision"})
+		if err := g.provision(ctx, d); err != nil {
+			return fail("provision", err)
+		}
+	}
+	g.e.progress(Progress{Subject: g.spec.Name, Stage: "boot"})
+	if err := d.Flows.Boot(ctx, g); err != nil {
+		return fail("boot", err)
+	}
+	if !g.running() {
+		return fail("boot", g.diedEarly(ctx))
+	}
+	m.markStarted()
+	g.e.progress(Progress{Subject: g.spec.Name, Stage: "ready"})
+	if err := g.becomeReady(ctx, d); err != nil {
+		return fail("ready", err)
+	}
+	g.e.progress(Progress{Subject: g.spec.Name, Stage: "up"})
+	if !g.rec.Provisioned {
+		g.update(func(r *record) { r.Provisioned = true })
+	}
+	g.run.Ready = true
+	return g.e.writeRun(g.spec.Name, g.run)
+}
+
+// adopt makes the declaration the guest's own, and keeps the recipe beside it.
+func (g *guest) adopt(spec *Spec, o UpOptions) error {
+	if g.rec == nil {
+		if err := g.create(); err != nil {
+			return err
+		}
+	}
+	if err := g.keepRecipe(o); err != nil {
+		return err
+	}
+	if equalJSON(g.rec.Spec, spec) && equalJSON(g.rec.Recipe, o.Origin) {
+		return nil
+	}
+	g.update(func(r *record) { r.Spec, r.Recipe = spec, o.Origin })
+	return nil
+}
+
+// provision runs the provision flow in the guest before its init ever runs:
+// the context is up, pid 1 only waits.
+func (g *guest) provision(ctx context.Context, d Declared) error {
+	if err := g.Context(ctx); err != nil {
+		return err
+	}
+	if err := g.CowClone(ctx, CloneArgs{Template: d.Spec.Template, Kind: d.Spec.Clone}); err != nil {
+		return err
+	}
+	if err := g.Limit(ctx, d.Spec.Limits); err != nil {
+		return err
+	}
+	if err := g.BindIP(ctx, d.Spec.Net); err != nil {
+		return err
+	}
+	if err := g.Boot(ctx, BootArgs{Idle: true, Env: d.Spec.Env}); err != nil {
+		return err
+	}
+	if err := d.Flows.Provision(ctx, g); err != nil {
+		return err
+	}
+	// The context goes too: what the flow did in it must not show in the boot.
+	if err := g.Kill(ctx, KillArgs{}); err != nil {
+		return err
+	}
+	g.update(func(r *record) { r.Provisioned = true })
+	return nil
+}
+
+func (g *guest) becomeReady(ctx context.Context, d Declared) error {
+	if d.Flows.Ready != nil {
+		return d.Flows.Ready(ctx, g)
+	}
+	return g.WaitReady(ctx, g.defaultProbe())
+}
+
+// applyLive brings a running guest to its new declaration where that needs no
+// restart: its limits, and what is only written down.
+func (g *guest) applyLive(ctx context.Context) error {
+	want := g.spec
+	if live, _ := specDiff(g.rec.Spec, want); len(live) == 0 {
+		return nil
+	}
+	if !equalJSON(want.Limits, g.rec.Spec.Limits) {
+		if err := g.Limit(ctx, want.Limits.lifting(g.rec.Spec.Limits)); err != nil {
+			return &GuestError{Guest: want.Name, Phase: "limit", Err: err}
+		}
+	}
+	g.update(func(r *record) {
+		spec := *r.Spec
+		spec.Limits, spec.After, spec.Stop, spec.Ready, spec.Pos = want.Limits, want.After, want.Stop, want.Ready, want.Pos
+		r.Spec = &spec
+	})
+	return nil
+}
+
+// WithDependencies gives the named declarations and all they come after.
+func WithDependencies(decls []Declared, names []string) ([]Declared, error) {
+	byName := map[string]Declared{}
+	for _, d := range decls {
+		byName[d.Spec.Name] = d
+	}
+	want := map[string]bool{}
+	var add func(n string) error
+	add = func(n string) error {
+		d, ok := byName[n]
+		if !ok {
+			return &OpError{Op: "find in the recipe", Target: n, Err: ErrUnknownGuest, Hint: suggest(n, byName)}
+		}
+		if want[n] {
+			return nil
+		}
+		want[n] = true
+		for dep := range d.Spec.After {
+			if err := add(dep); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	for _, n := range names {
+		if err := add(n); err != nil {
+			return nil, err
+		}
+	}
+	return slices.DeleteFunc(slices.Clone(decls), func(d Declared) bool { return !want[d.Spec.Name] }), nil
+}

@@ -1,0 +1,343 @@
+package api
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	lua "github.com/yuin/gopher-lua"
+
+	"vsl/engine"
+	"vsl/lua/bind"
+)
+
+// ExecError is a command that failed although check = true.
+type ExecError struct {
+	Guest  string
+	Argv   []string
+	Code   int
+	Stderr string // its end
+}
+
+func (e *ExecError) Error() string {
+	s := fmt.Sprintf("%s: %s: exit status %d", e.Guest, strings.Join(e.Argv, " "), e.Code)
+	if e.Stderr != "" {
+		s += ": " + e.Stderr
+	}
+	return s
+}
+
+func handleMethods() []method {
+	return []method{
+		{"exec", "Runs a command and gives { code, stdout, stderr }.", (*API).exec},
+		{"sh", "Runs a shell script and gives what exec gives.", (*API).sh},
+		{"write", "Writes a file.", func(a *API, l *lua.LState, h *Handle, g engine.Guest) int { return a.write(l, g, false) }},
+		{"append", "Appends to a file.", func(a *API, l *lua.LState, h *Handle, g engine.Guest) int { return a.write(l, g, true) }},
+		{"read", "Gives a file's contents.", (*API).read},
+		{"mkdir", "Makes a directory and its parents.", (*API).mkdir},
+		{"remove", "Removes a file or a tree; an absent one is no error.", (*API).remove},
+		{"exists", "Says whether a path exists.", (*API).exists},
+		{"glob", "Lists the paths that match a pattern.", (*API).glob},
+		{"copy_in", "Copies a file or folder from beside the recipe into the guest.", (*API).copyIn},
+		{"copy_out", "Copies out of the guest; needs --allow-host.", (*API).copyOut},
+		{"shutdown", "Shuts the guest down: kill { g, graceful = true }.", (*API).shutdown},
+		{"kill", "Ends the guest at once, or sends a signal.", (*API).killMethod},
+		{"wait", "Waits for the guest's end and gives { code, signal, reboot, halt }.", (*API).wait},
+		{"wait_ready", "Waits until a probe succeeds.", (*API).waitReady},
+		{"status", "Gives what vsl status shows, as a table.", (*API).statusMethod},
+		{"log_tail", "Gives the last lines of the guest's log.", (*API).logTail},
+	}
+}
+
+// block runs f without the lock and raises its error.
+func (a *API) block(l *lua.LState, f func(ctx context.Context) error) {
+	if err := a.S.Block(l, f); err != nil {
+		a.S.Raise(l, err)
+	}
+}
+
+// options decodes an optional last argument.
+func (a *API) options(l *lua.LState, i int, s *bind.Schema) bind.Values {
+	switch v := l.Get(i).(type) {
+	case *lua.LNilType:
+		return bind.Values{}
+	case *lua.LTable:
+		d := a.decoder(l)
+		out := d.Table(s, bind.Place{What: s.Name}, v)
+		if len(d.Errs) > 0 {
+			a.raise(l, d.Errs)
+		}
+		return out
+	default:
+		a.S.Raisef(l, "", "%s: must be given a table, not %s", s.Name, bind.Describe(v))
+		return nil
+	}
+}
+
+// str is a string argument of a method.
+func (a *API) str(l *lua.LState, i int, method, what string) string {
+	v := l.Get(i)
+	switch v.Type() {
+	case lua.LTString, lua.LTNumber:
+		return v.String()
+	}
+	a.S.Raisef(l, "", "%s: the %s must be a string, not %s", method, what, bind.Describe(v))
+	return ""
+}
+
+func (a *API) exec(l *lua.LState, h *Handle, g engine.Guest) int {
+	if l.Get(2).Type() != lua.LTTable {
+		a.S.Raisef(l, `write g:exec { "program", "argument" }, or g:sh "script"`, "exec: must be given a table, not %s", bind.Describe(l.Get(2)))
+	}
+	return a.runExec(l, h, g, a.options(l, 2, bind.ExecSchema), nil)
+}
+
+func (a *API) sh(l *lua.LState, h *Handle, g engine.Guest) int {
+	return a.runExec(l, h, g, a.options(l, 3, bind.ExecSchema), []string{"/bin/sh", "-c", a.str(l, 2, "sh", "script")})
+}
+
+func (a *API) runExec(l *lua.LState, h *Handle, g engine.Guest, v bind.Values, argv []string) int {
+	args, check := bind.Exec(v)
+	if argv != nil {
+		args.Argv = append(argv, args.Argv...)
+	}
+	if len(args.Argv) == 0 {
+		a.S.Raisef(l, "", "exec: the command is missing")
+	}
+	var res engine.ExecResult
+	a.block(l, func(ctx context.Context) (err error) {
+		res, err = g.Exec(ctx, args)
+		return err
+	})
+	if check && res.Code != 0 {
+		a.S.Raise(l, &ExecError{Guest: h.name, Argv: args.Argv, Code: res.Code, Stderr: tail(res.Stderr, res.Stdout)})
+	}
+	t := l.NewTable()
+	t.RawSetString("code", lua.LNumber(res.Code))
+	t.RawSetString("signal", lua.LNumber(res.Signal))
+	t.RawSetString("stdout", lua.LString(res.Stdout))
+	t.RawSetString("stderr", lua.LString(res.Stderr))
+	l.Push(t)
+	return 1
+}
+
+// tail is the end of what a command said: of stderr, else of stdout.
+func tail(stderr, stdout []byte) string {
+	text := bytes.TrimSpace(stderr)
+	if len(text) == 0 {
+		text = bytes.TrimSpace(stdout)
+	}
+	lines := strings.Split(string(text), "\n")
+	if len(lines) > 10 {
+		lines = append([]string{"…"}, lines[len(lines)-10:]...)
+	}
+	out := strings.Join(lines, "\n")
+	if len(out) > 2000 {
+		out = "…" + out[len(out)-2000:]
+	}
+	if len(lines) > 1 {
+		out = "\n" + out
+	}
+	return strings.ToValidUTF8(out, "?")
+}
+
+func (a *API) write(l *lua.LState, g engine.Guest, appending bool) int {
+	path, data := a.str(l, 2, "write", "path"), a.str(l, 3, "write", "data")
+	v := a.options(l, 4, bind.WriteSchema)
+	args := engine.WriteArgs{Append: appending, Mode: bind.Get[os.FileMode](v, "mode")}
+	a.block(l, func(ctx context.Context) error { return g.WriteFile(ctx, path, []byte(data), args) })
+	return 0
+}
+
+func (a *API) read(l *lua.LState, h *Handle, g engine.Guest) int {
+	path := a.str(l, 2, "read", "path")
+	var data []byte
+	a.block(l, func(ctx context.Context) (err error) {
+		data, err = g.ReadFile(ctx, path)
+		return err
+	})
+	l.Push(lua.LString(data))
+	return 1
+}
+
+func (a *API) mkdir(l *lua.LState, h *Handle, g engine.Guest) int {
+	path := a.str(l, 2, "mkdir", "path")
+	mode := os.FileMode(0o755)
+	if m := bind.Opt[os.FileMode](a.options(l, 3, bind.MkdirSchema), "mode"); m != nil {
+		mode = *m
+	}
+	a.block(l, func(ctx context.Context) error { return g.Mkdir(ctx, path, mode) })
+	return 0
+}
+
+func (a *API) remove(l *lua.LState, h *Handle, g engine.Guest) int {
+	path := a.str(l, 2, "remove", "path")
+	a.block(l, func(ctx context.Context) error { return g.Remove(ctx, path) })
+	return 0
+}
+
+func (a *API) exists(l *lua.LState, h *Handle, g engine.Guest) int {
+	path := a.str(l, 2, "exists", "path")
+	found := false
+	a.block(l, func(ctx context.Context) (err error) {
+		found, err = g.Exists(ctx, path)
+		return err
+	})
+	l.Push(lua.LBool(found))
+	return 1
+}
+
+func (a *API) glob(l *lua.LState, h *Handle, g engine.Guest) int {
+	pattern := a.str(l, 2, "glob", "pattern")
+	var paths []string
+	a.block(l, func(ctx context.Context) (err error) {
+		paths, err = g.Glob(ctx, pattern)
+		return err
+	})
+	l.Push(stringList(l, paths))
+	return 1
+}
+
+func stringList(l *lua.LState, list []string) *lua.LTable {
+	t := l.NewTable()
+	for _, s := range list {
+		t.Append(lua.LString(s))
+	}
+	return t
+}
+
+// hostPath resolves a path of the host as a recipe gives it: relative to the
+// recipe's folder, and within it unless --allow-host was given. Links are
+// followed before that is judged.
+func (a *API) hostPath(l *lua.LState, method, path string) string {
+	full := path
+	if !filepath.IsAbs(full) {
+		full = filepath.Join(a.o.Dir, full)
+	}
+	if a.o.AllowHost {
+		return full
+	}
+	dir, err := filepath.EvalSymlinks(a.o.Dir)
+	if a.o.Dir == "" {
+		err = os.ErrNotExist
+	}
+	real, err2 := filepath.EvalSymlinks(full)
+	if err == nil && err2 != nil && errors.Is(err2, os.ErrNotExist) && inside(a.o.Dir, full) {
+		a.S.Raise(l, &engine.OpError{Op: method, Target: full, Err: os.ErrNotExist})
+	}
+	if err != nil || err2 != nil || !inside(dir, real) {
+		a.S.Raise(l, &engine.OpError{Op: method, Target: path, Err: ErrHost, Hint: "--allow-host allows it"})
+	}
+	return real
+}
+
+func inside(dir, path string) bool {
+	rel, err := filepath.Rel(dir, path)
+	return err == nil && filepath.IsLocal(rel)
+}
+
+// ErrHost says that a recipe reached for the host without leave.
+var ErrHost = errors.New("is outside the recipe's folder")
+
+func (a *API) copyIn(l *lua.LState, h *Handle, g engine.Guest) int {
+	from, to := a.hostPath(l, "copy_in", a.str(l, 2, "copy_in", "host path")), a.str(l, 3, "copy_in", "guest path")
+	a.block(l, func(ctx context.Context) error { return g.CopyIn(ctx, from, to) })
+	return 0
+}
+
+func (a *API) copyOut(l *lua.LState, h *Handle, g engine.Guest) int {
+	from, to := a.str(l, 2, "copy_out", "guest path"), a.str(l, 3, "copy_out", "host path")
+	if !a.o.AllowHost {
+		a.S.Raise(l, &engine.OpError{Op: "copy_out", Target: to, Err: errors.New("a recipe may not write to the host"), Hint: "--allow-host allows it"})
+	}
+	to = a.hostPath(l, "copy_out", to)
+	a.block(l, func(ctx context.Context) error { return g.CopyOut(ctx, from, to) })
+	return 0
+}
+
+func (a *API) shutdown(l *lua.LState, h *Handle, g engine.Guest) int {
+	a.block(l, func(ctx context.Context) error { return g.Kill(ctx, engine.KillArgs{Graceful: true}) })
+	return 0
+}
+
+func (a *API) killMethod(l *lua.LState, h *Handle, g engine.Guest) int {
+	args := bind.Kill(a.options(l, 2, bind.KillSchema))
+	a.block(l, func(ctx context.Context) error { return g.Kill(ctx, args) })
+	return 0
+}
+
+func (a *API) wait(l *lua.LState, h *Handle, g engine.Guest) int {
+	limit := bind.Get[time.Duration](a.options(l, 2, bind.WaitSchema), "timeout")
+	var exit engine.Exit
+	a.block(l, func(ctx context.Context) (err error) {
+		if limit > 0 {
+			var cancel context.CancelFunc
+			ctx, cancel = context.WithTimeoutCause(ctx, limit, fmt.Errorf("%s still runs after %s", h.name, limit))
+			defer cancel()
+		}
+		if exit, err = g.Wait(ctx); err != nil && ctx.Err() != nil {
+			err = context.Cause(ctx)
+		}
+		return err
+	})
+	l.Push(a.fromGo(l, exit))
+	return 1
+}
+
+func (a *API) waitReady(l *lua.LState, h *Handle, g engine.Guest) int {
+	p, err := bind.ProbeArg(l.Get(2))
+	if err != nil {
+		a.S.Raise(l, err)
+	}
+	if l.Get(2) == lua.LNil && g.Spec() != nil && g.Spec().Ready != nil && g.Spec().Ready.Kind != "flow" {
+		p = *g.Spec().Ready
+	}
+	a.block(l, func(ctx context.Context) error { return waitReady(ctx, g, p) })
+	return 0
+}
+
+// waitReady fills in the default probe: systemd says when it is ready, for any
+// other init running must do.
+func waitReady(ctx context.Context, g engine.Guest, p engine.Probe) error {
+	if p.Kind == "" || p.Kind == "default" {
+		st, err := g.Status(ctx)
+		if err != nil {
+			return err
+		}
+		p.Kind = "started"
+		if st.Init == "systemd" {
+			p.Kind = "notify"
+		}
+	}
+	return g.WaitReady(ctx, p)
+}
+
+// DefaultReady is the ready flow of a guest that only says how long to wait.
+func DefaultReady(p engine.Probe) engine.Flow {
+	return func(ctx context.Context, g engine.Guest) error { return waitReady(ctx, g, p) }
+}
+
+func (a *API) statusMethod(l *lua.LState, h *Handle, g engine.Guest) int {
+	st, err := a.status(l, h)
+	if err != nil {
+		a.S.Raise(l, err)
+	}
+	l.Push(a.fromGo(l, st))
+	return 1
+}
+
+func (a *API) logTail(l *lua.LState, h *Handle, g engine.Guest) int {
+	n := l.OptInt(2, 10)
+	var lines []string
+	a.block(l, func(context.Context) error {
+		lines = g.LogTail(n)
+		return nil
+	})
+	l.Push(stringList(l, lines))
+	return 1
+}

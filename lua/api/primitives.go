@@ -1,0 +1,202 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	lua "github.com/yuin/gopher-lua"
+
+	"vsl/engine"
+	"vsl/lua/bind"
+)
+
+// primitive describes one of the six: the schema of its keys, and what it does
+// with them. given is false where the call names only the guest.
+type primitive struct {
+	schema *bind.Schema
+	do     func(ctx context.Context, g engine.Guest, v bind.Values, given bool) error
+}
+
+func limitPrimitive() primitive {
+	schema := *bind.LimitSchema
+	return primitive{&schema, func(ctx context.Context, g engine.Guest, v bind.Values, given bool) error {
+		if !given {
+			return g.Limit(ctx, g.Spec().Limits)
+		}
+		return g.Limit(ctx, bind.Limits(v))
+	}}
+}
+
+// Primitives names the six in the order in which a boot uses them.
+var Primitives = []string{"context", "cow_clone", "limit", "bind_ip", "boot", "kill"}
+
+var primitives = map[string]primitive{
+	"context": {bind.ContextSchema, func(ctx context.Context, g engine.Guest, _ bind.Values, _ bool) error { return g.Context(ctx) }},
+	"limit":   limitPrimitive(),
+	"bind_ip": {bind.BindIPSchema, func(ctx context.Context, g engine.Guest, v bind.Values, given bool) error {
+		if !given {
+			return g.BindIP(ctx, g.Spec().Net)
+		}
+		return g.BindIP(ctx, engine.Net{Mode: bind.Get[string](v, "net"), Addrs: bind.Get[[]engine.Address](v, "ip")})
+	}},
+	"cow_clone": {bind.CowCloneSchema, func(ctx context.Context, g engine.Guest, v bind.Values, given bool) error {
+		args := engine.CloneArgs{Template: g.Spec().Template, Kind: g.Spec().Clone}
+		if t := bind.Get[*engine.Template](v, "template"); t != nil {
+			args.Template = t
+		}
+		if k := bind.Get[string](v, "kind"); k != "" {
+			args.Kind = k
+		}
+		return g.CowClone(ctx, args)
+	}},
+	"boot": {bind.BootSchema, func(ctx context.Context, g engine.Guest, v bind.Values, given bool) error {
+		return g.Boot(ctx, bootArgs(g.Spec(), v))
+	}},
+	"kill": {bind.KillSchema, func(ctx context.Context, g engine.Guest, v bind.Values, given bool) error {
+		return g.Kill(ctx, bind.Kill(v))
+	}},
+}
+
+// bootArgs fills what the call leaves out from the spec.
+func bootArgs(spec *engine.Spec, v bind.Values) engine.BootArgs {
+	args := engine.BootArgs{
+		Init: bind.Get[[]string](v, "init"), Command: bind.Get[[]string](v, "command"),
+		Env: bind.Get[map[string]string](v, "env"), Hostname: bind.Get[string](v, "hostname"), Idle: bind.Get[bool](v, "idle"),
+	}
+	if args.Init == nil && args.Command == nil && !args.Idle {
+		args.Init, args.Command = spec.Init, spec.Command
+	}
+	if args.Env == nil {
+		args.Env = spec.Env
+	}
+	if args.Hostname == "" {
+		args.Hostname = spec.Hostname
+	}
+	return args
+}
+
+func (a *API) openPrimitives() {
+	for _, name := range Primitives {
+		p := primitives[name]
+		a.S.SetGlobal(name, a.S.Func(name, func(l *lua.LState) int { return a.call(l, name, p) }))
+	}
+}
+
+// call runs one primitive: name { g, key = value }. A table after the guest
+// holds further keys, so that what was declared can be passed on as it is.
+func (a *API) call(l *lua.LState, name string, p primitive) int {
+	a.acting(l, name)
+	arg := l.Get(1)
+	if h := a.checkHandle(l, arg); h != nil {
+		a.S.Raisef(l, fmt.Sprintf("write %s { g }", name), "%s must be given a table", name)
+	}
+	t, ok := arg.(*lua.LTable)
+	if !ok {
+		a.S.Raisef(l, fmt.Sprintf("write %s { g, … }", name), "%s must be given a table, not %s", name, bind.Describe(arg))
+	}
+	merged := merge(l, t)
+	d := a.decoder(l)
+	v := d.Table(p.schema, bind.Place{What: name}, merged)
+	if len(d.Errs) > 0 {
+		a.raise(l, d.Errs)
+	}
+	g := a.target(l, name, t, v)
+	a.Use(g)
+	given := len(v) > 0
+	a.block(l, func(ctx context.Context) error {
+		err := p.do(ctx, g, v, given)
+		if name != "cow_clone" || !errors.Is(err, engine.ErrUnknownTmpl) {
+			return err
+		}
+		if err := a.ensureTemplate(ctx, g, v, err); err != nil {
+			return err
+		}
+		return p.do(ctx, g, v, given)
+	})
+	l.Push(a.Remember(l, g))
+	return 1
+}
+
+// ensureTemplate builds the template that cow_clone missed. That of a declared
+// guest is there already; others, as at the REPL, are built when they are needed.
+func (a *API) ensureTemplate(ctx context.Context, g engine.Guest, v bind.Values, missing error) error {
+	t := bind.Get[*engine.Template](v, "template")
+	if t == nil {
+		t = g.Spec().Template
+	}
+	b, ok := a.o.Engine.(interface {
+		EnsureTemplate(ctx context.Context, t *engine.Template, flow engine.Flow) error
+	})
+	if !ok || t == nil {
+		return missing
+	}
+	return b.EnsureTemplate(ctx, t, a.BuildFlow(a.Builds[t.Name]))
+}
+
+// merge gives the keys of t[2] and t, those of t above.
+func merge(l *lua.LState, t *lua.LTable) *lua.LTable {
+	out := l.NewTable()
+	add := func(from *lua.LTable, skip int) {
+		bind.Each(from, func(k, v lua.LValue) {
+			if n, ok := k.(lua.LNumber); ok && n >= 1 && int(n) <= skip {
+				return
+			}
+			out.RawSet(k, v)
+		})
+	}
+	skip := 1
+	if more, ok := t.RawGetInt(2).(*lua.LTable); ok {
+		skip = 2
+		add(more, 0)
+	}
+	add(t, skip)
+	return out
+}
+
+// target is the guest that a primitive's table names, or for context a new one.
+func (a *API) target(l *lua.LState, name string, t *lua.LTable, v bind.Values) engine.Guest {
+	first := t.RawGetInt(1)
+	if h := a.checkHandle(l, first); h != nil {
+		return a.guestOf(l, h)
+	}
+	if s, ok := first.(lua.LString); ok {
+		return a.guestOf(l, &Handle{name: string(s), spec: a.specOf(string(s))})
+	}
+	guestName, ok := v["name"].(string)
+	if name != "context" || !ok {
+		hint := fmt.Sprintf("write %s { g, … }", name)
+		if name == "context" {
+			hint = `write context { g }, or context { name = "web1" } for a new guest`
+		}
+		a.S.Raisef(l, hint, "%s: the guest must come first, not %s", name, bind.Describe(first))
+	}
+	if err := bind.CheckName(guestName); err != nil {
+		a.S.Raise(l, err)
+	}
+	if a.o.Engine == nil {
+		a.S.Raisef(l, "", "context: no engine to act with")
+	}
+	spec := a.specOf(guestName)
+	if spec == nil {
+		spec = &engine.Spec{Name: guestName, Template: bind.Get[*engine.Template](v, "template"), Pos: a.S.Pos(l)}
+		if spec.Template == nil {
+			spec.Template = bind.Anonymous(engine.Source{Kind: "host"}, spec.Pos)
+		}
+	}
+	var g engine.Guest
+	a.block(l, func(context.Context) (err error) {
+		g, err = a.o.Engine.New(spec)
+		return err
+	})
+	return g
+}
+
+func (a *API) specOf(name string) *engine.Spec {
+	for _, d := range a.Guests {
+		if d.Spec.Name == name {
+			return d.Spec
+		}
+	}
+	return nil
+}

@@ -1,0 +1,102 @@
+package repl
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"vsl/engine/enginetest"
+	"vsl/lua"
+)
+
+// session types text into a REPL and gives what it printed, both streams.
+func session(t *testing.T, e *enginetest.Engine, text string) (out, errOut string, err error) {
+	t.Helper()
+	var o, eo bytes.Buffer
+	err = Run(context.Background(), strings.NewReader(text), &o, &eo, lua.Options{Engine: e}, false)
+	return o.String(), eo.String(), err
+}
+
+func TestSession(t *testing.T) {
+	for _, c := range []struct{ name, in, out, err string }{
+		{"expression", "1 + 2\n", "3\n", ""},
+		{"equals sign", "=1, 'x'\n", "1\n\"x\"\n", ""},
+		{"no newline at the end", "40 + 2", "42\n", ""},
+		{"statement", "x = 3\nx\n", "3\n", ""},
+		{"several lines", "for i = 1, 2 do\nprint(i)\nend\n", "1\n2\n", ""},
+		{"table", "{ 1, a = { b = true } }\n", "{ 1, a = { b = true } }\n", ""},
+		{"cycle", "t = { }\nt.t = t\nt\n", "{ t = { …itself… } }\n", ""},
+		{"undefined", "gest\n1\n", "1\n", "error: repl[1]:1: undefined global \"gest\" (did you mean \"guest\"?)\n"},
+		{"syntax", "x = = 1\n2\n", "2\n", "error: repl[1]:1: syntax error near \"=\"\n"},
+		{"unterminated string", "x = \"a\n2\n", "2\n", "error: repl[1]:1: unterminated string\n"},
+		{"incomplete at the end", "for i = 1, 2 do\n", "", "error: repl[1]:1: syntax error at the end of the file\n"},
+		{"function", "function twice(n) return 2 * n end\ntwice(4)\n", "8\n", ""},
+		{"failing tostring", "setmetatable({}, { __tostring = function() error 'no' end })\n1\n", "1\n", "error: repl[1]:1: no\n"},
+		{"quit", ".quit\n1\n", "", ""},
+		{"unknown command", ".quti\n", "", "error: unknown command .quti (.help, .guests, .quit)\n"},
+		{"declare", "guest \"a\" { }\n.guests\n", "guest a (declared)\na\tdeclared\n", ""},
+		{"wrong key", "guest \"a\" { limt = 1 }\n", "", "error: repl[1]:1: guest \"a\": unknown key \"limt\" (did you mean \"limit\"?)\n"},
+		{"undeclared", "up \"b\"\n", "", "error: repl[1]:1: guest \"b\" is not declared in this session\n"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			out, errOut, _ := session(t, enginetest.NewEngine(), c.in)
+			if out != c.out || errOut != c.err {
+				t.Errorf("out %q, want %q; err %q, want %q", out, c.out, errOut, c.err)
+			}
+		})
+	}
+}
+
+func TestPrimitivesAct(t *testing.T) {
+	e := enginetest.NewEngine()
+	out, errOut, err := session(t, e, `
+g = context { name = "x" }
+limit { g, memory = "1G" }
+cow_clone { g }
+bind_ip { g, ip = "127.77.0.9" }
+boot { g, command = { "sleep", "infinity" } }
+g
+g.state
+kill { g, signal = "TERM" }
+`)
+	if err != nil {
+		t.Fatal(err, errOut)
+	}
+	want := `context x
+limit x memory=1073741824
+cow_clone x template=host
+bind_ip x ip=127.77.0.9
+boot x command="sleep infinity"
+kill x signal=TERM`
+	if got := strings.Join(e.Calls(), "\n"); got != want {
+		t.Errorf("calls:\n%s", got)
+	}
+	if !strings.Contains(out, "guest x (running)\n\"running\"\n") || !strings.Contains(errOut, "still running: x\n") {
+		t.Errorf("out %q err %q", out, errOut)
+	}
+}
+
+func TestUpDown(t *testing.T) {
+	e := enginetest.NewEngine()
+	_, errOut, err := session(t, e, "web = guest \"web\" { command = { \"true\" } }\nup(web)\ndown \"web\"\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := "context web\ncow_clone web template=host\nlimit web\nbind_ip web\nboot web command=true\nwait_ready web kind=started\nkill web graceful"
+	if got := strings.Join(e.Calls(), "\n"); got != want || errOut != "" {
+		t.Errorf("calls:\n%s\n%s", got, errOut)
+	}
+}
+
+func TestCancel(t *testing.T) {
+	ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
+	defer cancel()
+	var out, errOut bytes.Buffer
+	err := Run(ctx, strings.NewReader("while true do end\n"), &out, &errOut, lua.Options{}, false)
+	if !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("err = %v (%s)", err, errOut.String())
+	}
+}

@@ -1,0 +1,220 @@
+package runtime
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"strings"
+
+	lua "github.com/yuin/gopher-lua"
+	"github.com/yuin/gopher-lua/parse"
+
+	"vsl/engine"
+	"vsl/lua/bind"
+)
+
+// maxSource bounds the text of one recipe or module.
+const maxSource = 4 << 20
+
+// ErrIncomplete says that a text ends in the middle of a statement.
+var ErrIncomplete = errors.New("the text ends too early")
+
+// SyntaxError is a mistake in the grammar. errors.Is(err, ErrIncomplete) holds
+// when more lines could make the text right.
+type SyntaxError struct {
+	mistake    bind.Error
+	incomplete bool
+}
+
+func (e *SyntaxError) Error() string { return e.mistake.Error() }
+
+func (e *SyntaxError) Is(target error) bool { return target == ErrIncomplete && e.incomplete }
+
+func (e *SyntaxError) Unwrap() error { return &e.mistake }
+
+// Compile makes a function of a text. It checks the globals the text uses:
+// the second result holds those mistakes, and the function exists all the same.
+func (s *State) Compile(name string, text []byte) (*lua.LFunction, []error, error) {
+	return s.compile(name, text, false)
+}
+
+func (s *State) compile(name string, text []byte, stdlib bool) (fn *lua.LFunction, mistakes []error, err error) {
+	if len(text) > maxSource {
+		return nil, nil, fmt.Errorf("%s: larger than %d MB", name, maxSource>>20)
+	}
+	s.sources[name] = &source{text: text, stdlib: stdlib}
+	defer func() {
+		if r := recover(); r != nil { // the compiler panics on what it cannot express
+			err = &bind.Error{Pos: engine.Pos{File: name, Line: 1}, Msg: fmt.Sprintf("cannot be compiled: %v", r)}
+		}
+	}()
+	chunk, err := parse.Parse(bytes.NewReader(text), name)
+	if err != nil {
+		return nil, nil, syntaxError(name, text, err)
+	}
+	w := &walker{state: s, file: name, session: s.opts.Session, mark: !stdlib && !s.opts.Session}
+	w.chunk(chunk)
+	proto, err := lua.Compile(chunk, name)
+	if err != nil {
+		var ce *lua.CompileError
+		if errors.As(err, &ce) {
+			return nil, nil, &bind.Error{Pos: engine.Pos{File: name, Line: ce.Line}, Msg: ce.Message}
+		}
+		return nil, nil, fmt.Errorf("%s: %w", name, err)
+	}
+	return s.l.NewFunctionFromProto(proto), w.mistakes, nil
+}
+
+func syntaxError(name string, text []byte, err error) error {
+	var pe *parse.Error
+	if !errors.As(err, &pe) {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	e := &SyntaxError{}
+	m := &e.mistake
+	m.Pos = engine.Pos{File: name, Line: pe.Pos.Line}
+	msg := strings.TrimSpace(pe.Message)
+	if pe.Pos.Line == parse.EOF {
+		m.Pos.Line = bytes.Count(bytes.TrimRight(text, "\n"), []byte("\n")) + 1
+		// An unterminated string ends at the line's end: more lines do not help.
+		e.incomplete = !strings.Contains(msg, "unterminated string")
+		m.Msg = "syntax error at the end of the file"
+		if !e.incomplete {
+			m.Msg = "unterminated string"
+		}
+		return e
+	}
+	if strings.Contains(msg, "unterminated string") { // the lexer has gone past the line's end
+		m.Pos.Line, m.Msg = pe.Pos.Line-1, "unterminated string"
+		return e
+	}
+	m.Msg = msg
+	if pe.Token != "" {
+		m.Msg += fmt.Sprintf(" near %q", pe.Token)
+	}
+	return e
+}
+
+var moduleName = bind.LazyRE(`^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$`)
+
+// require reads a module from the recipe's own folder, or vsl.* from the
+// embedded library. Nothing else is looked at, no environment variable counts.
+func (s *State) require(l *lua.LState) int {
+	name := l.CheckString(1)
+	if v, ok := s.modules[name]; ok {
+		if v == nil {
+			s.Raisef(l, "", "module %q requires itself", name)
+		}
+		l.Push(v)
+		return 1
+	}
+	if !moduleName().MatchString(name) {
+		s.Raisef(l, `write require "name" for name.lua beside the recipe`, "%q is not a module name", name)
+	}
+	file, text, stdlib, err := s.module(name)
+	if err != nil {
+		s.Raise(l, err)
+	}
+	fn, mistakes, err := s.compile(file, text, stdlib)
+	if err != nil {
+		s.Raise(l, err)
+	}
+	s.Report(mistakes...)
+	s.modules[name] = nil
+	defer func() {
+		if s.modules[name] == nil {
+			delete(s.modules, name)
+		}
+	}()
+	l.Push(fn)
+	l.Push(lua.LString(name))
+	l.Call(1, 1)
+	v := l.Get(-1)
+	if v == lua.LNil {
+		v = lua.LTrue
+	}
+	s.modules[name] = v
+	l.Push(v)
+	return 1
+}
+
+// Module gives the value of a module of the embedded library.
+func (s *State) Module(ctx context.Context, name string) (lua.LValue, error) {
+	var out lua.LValue
+	err := s.Do(ctx, func(l *lua.LState) error {
+		got, err := s.Call(l, l.NewFunction(s.require), lua.LString(name))
+		if err == nil {
+			out = got[0]
+		}
+		return err
+	})
+	return out, err
+}
+
+func (s *State) module(name string) (file string, text []byte, stdlib bool, err error) {
+	rel := strings.ReplaceAll(name, ".", "/")
+	if strings.HasPrefix(name, "vsl.") {
+		if s.opts.Stdlib == nil {
+			return "", nil, true, &bind.Error{Msg: fmt.Sprintf("module %q: no standard library", name)}
+		}
+		text, err := fs.ReadFile(s.opts.Stdlib, rel+".lua")
+		if err != nil {
+			return "", nil, true, &bind.Error{Msg: fmt.Sprintf("no module %q in the standard library", name), Hint: bind.DidYouMean(name, s.stdlibModules())}
+		}
+		return rel + ".lua", text, true, nil
+	}
+	missing := &bind.Error{Msg: fmt.Sprintf("no module %q: there is no %s.lua beside the recipe", name, rel)}
+	if s.opts.Dir == "" {
+		return "", nil, false, missing
+	}
+	root, err := os.OpenRoot(s.opts.Dir)
+	if err != nil {
+		return "", nil, false, err
+	}
+	defer root.Close()
+	for _, try := range []string{rel + ".lua", rel + "/init.lua"} {
+		f, err := root.Open(try)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return "", nil, false, &bind.Error{Msg: fmt.Sprintf("module %q: %v", name, err)}
+		}
+		text, err := io.ReadAll(io.LimitReader(f, maxSource+1))
+		f.Close()
+		if err != nil {
+			return "", nil, false, &bind.Error{Msg: fmt.Sprintf("module %q: %v", name, err)}
+		}
+		s.files = append(s.files, path.Join(s.opts.Dir, try))
+		return path.Join(s.opts.Dir, try), text, false, nil
+	}
+	return "", nil, false, missing
+}
+
+func (s *State) stdlibModules() []string {
+	names := []string{}
+	entries, err := fs.ReadDir(s.opts.Stdlib, "vsl")
+	if err != nil {
+		return names
+	}
+	for _, e := range entries {
+		names = append(names, "vsl."+strings.TrimSuffix(e.Name(), ".lua"))
+	}
+	return names
+}
+
+// markTable is called around every table constructor of a recipe and notes
+// where the table was written.
+func (s *State) markTable(l *lua.LState) int {
+	t := l.Get(2)
+	if s.reading {
+		s.origins[t.(*lua.LTable)] = s.tables[int(l.Get(1).(lua.LNumber))]
+	}
+	l.Push(t)
+	return 1
+}

@@ -1,0 +1,102 @@
+package runtime
+
+import (
+	"reflect"
+	"unsafe"
+
+	lua "github.com/yuin/gopher-lua"
+)
+
+// gopher-lua treats upvalues wrongly when an error is caught: without an error
+// handler it detaches the variables of every function that is still running
+// from the closures over them, with one it detaches none, so that closures made
+// by the failed functions see what comes to lie in their registers next. A
+// protected call here closes exactly the upvalues of what it unwinds, which
+// needs three unexported things of the pinned version; protect_test.go fails
+// when they change.
+
+//go:linkname closeUpvalues github.com/yuin/gopher-lua.(*LState).closeUpvalues
+func closeUpvalues(l *lua.LState, base int)
+
+var (
+	stateType     = reflect.TypeFor[lua.LState]()
+	errFuncOffset = mustField(stateType, "hasErrorFunc").Offset
+	frameField    = mustField(stateType, "currentFrame")
+	baseOffset    = mustField(frameField.Type.Elem(), "LocalBase").Offset
+)
+
+func mustField(t reflect.Type, name string) reflect.StructField {
+	f, ok := t.FieldByName(name)
+	if !ok {
+		panic("gopher-lua has no field " + name)
+	}
+	return f
+}
+
+func errFunc(l *lua.LState) *bool {
+	return (*bool)(unsafe.Add(unsafe.Pointer(l), errFuncOffset))
+}
+
+// frameBase is the first register of the function that runs on l.
+func frameBase(l *lua.LState) int {
+	frame := *(*unsafe.Pointer)(unsafe.Add(unsafe.Pointer(l), frameField.Offset))
+	return *(*int)(unsafe.Add(frame, baseOffset))
+}
+
+// protect is pcall and xpcall: it calls the function below nargs arguments on
+// the stack. onError sees the error object where it was raised.
+func (s *State) protect(l *lua.LState, nargs int, onError func(l *lua.LState, obj lua.LValue) lua.LValue) error {
+	base := frameBase(l)
+	handler := l.NewFunction(func(l *lua.LState) int {
+		obj := l.Get(1)
+		if onError != nil {
+			obj = onError(l, obj)
+		}
+		closeUpvalues(l, base)
+		l.Push(obj)
+		return 1
+	})
+	before := *errFunc(l)
+	defer func() { *errFunc(l) = before }()
+	return l.PCall(nargs, lua.MultRet, handler)
+}
+
+func (s *State) pcall(l *lua.LState) int {
+	l.CheckAny(1)
+	return s.finish(l, s.protect(l, l.GetTop()-1, nil))
+}
+
+func (s *State) xpcall(l *lua.LState) int {
+	fn, onErr := l.CheckAny(1), l.CheckFunction(2)
+	args := []lua.LValue{}
+	for i := 3; i <= l.GetTop(); i++ {
+		args = append(args, l.Get(i))
+	}
+	l.SetTop(0)
+	l.Push(fn)
+	for _, a := range args {
+		l.Push(a)
+	}
+	return s.finish(l, s.protect(l, len(args), func(l *lua.LState, obj lua.LValue) lua.LValue {
+		l.Push(onErr)
+		l.Push(obj)
+		l.Call(1, 1)
+		out := l.Get(-1)
+		l.Pop(1)
+		return out
+	}))
+}
+
+func (s *State) finish(l *lua.LState, err error) int {
+	if err == nil {
+		l.Insert(lua.LTrue, 1)
+		return l.GetTop()
+	}
+	obj := lua.LValue(lua.LString(err.Error()))
+	if api, ok := err.(*lua.ApiError); ok && api.Object != nil {
+		obj = api.Object
+	}
+	l.Push(lua.LFalse)
+	l.Push(obj)
+	return 2
+}

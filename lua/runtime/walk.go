@@ -1,0 +1,267 @@
+package runtime
+
+import (
+	"strconv"
+
+	lua "github.com/yuin/gopher-lua"
+	"github.com/yuin/gopher-lua/ast"
+
+	"vsl/engine"
+	"vsl/lua/bind"
+)
+
+// walker goes over a chunk before it is compiled. It finds globals that do not
+// exist, and wraps every table constructor into a call of markTable, so that
+// the line of each key is known later, whichever way the table went.
+type walker struct {
+	state    *State
+	file     string
+	session  bool
+	mark     bool
+	scopes   []map[string]bool
+	defined  map[string]bool // globals assigned by a session's chunk
+	assigned map[string]bool // globals assigned by a recipe, each reported once
+	unknown  []*ast.IdentExpr
+	mistakes []error
+}
+
+func (w *walker) chunk(stmts []ast.Stmt) {
+	w.defined, w.assigned = map[string]bool{}, map[string]bool{}
+	w.block(stmts, "arg")
+	for _, u := range w.unknown {
+		if !w.assigned[u.Value] {
+			w.mistake(u.Line(), w.state.undefined(u.Value))
+		}
+	}
+}
+
+func (w *walker) block(stmts []ast.Stmt, names ...string) {
+	w.push(names...)
+	w.stmts(stmts)
+	w.pop()
+}
+
+func (w *walker) stmts(list []ast.Stmt) {
+	for i, s := range list {
+		w.stmt(s)
+		if loop, ok := s.(*ast.GenericForStmt); ok && !plainCall(loop.Exprs) {
+			list[i] = hoist(loop)
+		}
+	}
+}
+
+func (w *walker) push(names ...string) {
+	w.scopes = append(w.scopes, map[string]bool{})
+	w.local(names...)
+}
+
+func (w *walker) pop() { w.scopes = w.scopes[:len(w.scopes)-1] }
+
+func (w *walker) local(names ...string) {
+	for _, n := range names {
+		w.scopes[len(w.scopes)-1][n] = true
+	}
+}
+
+func (w *walker) isLocal(name string) bool {
+	for _, s := range w.scopes {
+		if s[name] {
+			return true
+		}
+	}
+	return false
+}
+
+func (w *walker) exprs(list []ast.Expr) {
+	for i := range list {
+		w.expr(&list[i])
+	}
+}
+
+func (w *walker) stmt(s ast.Stmt) {
+	switch s := s.(type) {
+	case *ast.AssignStmt:
+		w.exprs(s.Rhs)
+		for i := range s.Lhs {
+			w.target(&s.Lhs[i])
+		}
+	case *ast.LocalAssignStmt:
+		if _, ok := firstExpr(s.Exprs).(*ast.FunctionExpr); ok && len(s.Names) == 1 {
+			w.local(s.Names...) // a local function may call itself
+		}
+		w.exprs(s.Exprs)
+		w.local(s.Names...)
+	case *ast.FuncCallStmt:
+		w.expr(&s.Expr)
+	case *ast.DoBlockStmt:
+		w.block(s.Stmts)
+	case *ast.WhileStmt:
+		w.expr(&s.Condition)
+		w.block(s.Stmts)
+	case *ast.RepeatStmt:
+		w.push()
+		w.stmts(s.Stmts)
+		w.expr(&s.Condition)
+		w.pop()
+	case *ast.IfStmt:
+		w.expr(&s.Condition)
+		w.block(s.Then)
+		w.block(s.Else)
+	case *ast.NumberForStmt:
+		w.expr(&s.Init)
+		w.expr(&s.Limit)
+		w.expr(&s.Step)
+		w.block(s.Stmts, s.Name)
+	case *ast.GenericForStmt:
+		w.exprs(s.Exprs)
+		w.block(s.Stmts, s.Names...)
+	case *ast.FuncDefStmt:
+		w.funcDef(s)
+	case *ast.ReturnStmt:
+		w.exprs(s.Exprs)
+	}
+}
+
+func firstExpr(list []ast.Expr) ast.Expr {
+	if len(list) == 1 {
+		return list[0]
+	}
+	return nil
+}
+
+func (w *walker) funcDef(s *ast.FuncDefStmt) {
+	extra := []string{}
+	if s.Name.Func != nil {
+		w.target(&s.Name.Func)
+	} else {
+		w.expr(&s.Name.Receiver)
+		extra = append(extra, "self")
+	}
+	w.function(s.Func, extra...)
+}
+
+func (w *walker) function(f *ast.FunctionExpr, extra ...string) {
+	names := append(extra, f.ParList.Names...)
+	if f.ParList.HasVargs {
+		names = append(names, "arg")
+	}
+	w.block(f.Stmts, names...)
+}
+
+// target is the left side of an assignment.
+func (w *walker) target(e *ast.Expr) {
+	id, ok := (*e).(*ast.IdentExpr)
+	if !ok {
+		w.expr(e)
+		return
+	}
+	if w.isLocal(id.Value) {
+		return
+	}
+	if w.session {
+		w.defined[id.Value] = true
+		return
+	}
+	if !w.assigned[id.Value] {
+		w.assigned[id.Value] = true
+		w.mistake(id.Line(), assigned(id.Value))
+	}
+}
+
+func (w *walker) mistake(line int, e *bind.Error) {
+	e.Pos = engine.Pos{File: w.file, Line: line}
+	w.mistakes = append(w.mistakes, e)
+}
+
+func (w *walker) expr(e *ast.Expr) {
+	switch x := (*e).(type) {
+	case *ast.IdentExpr:
+		if !w.isLocal(x.Value) && !w.defined[x.Value] && w.state.l.G.Global.RawGetString(x.Value) == lua.LNil {
+			w.unknown = append(w.unknown, x)
+		}
+	case *ast.AttrGetExpr:
+		w.expr(&x.Object)
+		w.expr(&x.Key)
+	case *ast.TableExpr:
+		w.table(e, x)
+	case *ast.FuncCallExpr:
+		w.expr(&x.Func)
+		w.expr(&x.Receiver)
+		w.exprs(x.Args)
+	case *ast.LogicalOpExpr:
+		w.expr(&x.Lhs)
+		w.expr(&x.Rhs)
+	case *ast.RelationalOpExpr:
+		w.expr(&x.Lhs)
+		w.expr(&x.Rhs)
+	case *ast.StringConcatOpExpr:
+		w.expr(&x.Lhs)
+		w.expr(&x.Rhs)
+	case *ast.ArithmeticOpExpr:
+		w.expr(&x.Lhs)
+		w.expr(&x.Rhs)
+	case *ast.UnaryMinusOpExpr:
+		w.expr(&x.Expr)
+	case *ast.UnaryNotOpExpr:
+		w.expr(&x.Expr)
+	case *ast.UnaryLenOpExpr:
+		w.expr(&x.Expr)
+	case *ast.FunctionExpr:
+		w.function(x)
+	}
+}
+
+func (w *walker) table(e *ast.Expr, t *ast.TableExpr) {
+	for _, f := range t.Fields {
+		if f.Key != nil {
+			w.expr(&f.Key)
+		}
+		w.expr(&f.Value)
+	}
+	if !w.mark {
+		return
+	}
+	id := len(w.state.tables)
+	w.state.tables = append(w.state.tables, origin{file: w.file, expr: t})
+	number := &ast.NumberExpr{Value: strconv.Itoa(id)}
+	name := &ast.IdentExpr{Value: "(table)"}
+	call := &ast.FuncCallExpr{Func: name, Args: []ast.Expr{number, t}, AdjustRet: true}
+	for _, n := range []ast.PositionHolder{number, name, call} {
+		n.SetLine(t.Line())
+		n.SetLastLine(t.Line())
+	}
+	*e = call
+}
+
+// plainCall says that a for loop's expressions are one call of a named function,
+// as pairs(t) is.
+func plainCall(exprs []ast.Expr) bool {
+	call, ok := firstExpr(exprs).(*ast.FuncCallExpr)
+	if !ok {
+		return false
+	}
+	_, named := call.Func.(*ast.IdentExpr)
+	return named
+}
+
+// hoist evaluates a for loop's expressions before the loop: gopher-lua's
+// compiler reserves the loop's registers first and then overwrites the results
+// of calls in them, as in for l in (f() .. x):gmatch(p).
+func hoist(loop *ast.GenericForStmt) ast.Stmt {
+	names := []string{"(for 1)", "(for 2)", "(for 3)"}
+	local := &ast.LocalAssignStmt{Names: names, Exprs: loop.Exprs}
+	block := &ast.DoBlockStmt{Stmts: []ast.Stmt{local, loop}}
+	loop.Exprs = nil
+	at := func(n ast.PositionHolder) {
+		n.SetLine(loop.Line())
+		n.SetLastLine(loop.LastLine())
+	}
+	for _, name := range names {
+		id := &ast.IdentExpr{Value: name}
+		at(id)
+		loop.Exprs = append(loop.Exprs, id)
+	}
+	at(local)
+	at(block)
+	return block
+}

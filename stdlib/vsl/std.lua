@@ -1,0 +1,67 @@
+-- Small helpers that Lua 5.1 lacks: local std = require "vsl.std"
+
+local std = {}
+
+-- trim takes the space off both ends.
+function std.trim(s)
+  return (s:match("^%s*(.-)%s*$"))
+end
+
+-- lines lists the lines of a text, without their ends.
+function std.lines(s)
+  local out = {}
+  for line in (s:gsub("\n$", "") .. "\n"):gmatch("(.-)\r?\n") do
+    out[#out + 1] = line
+  end
+  return out
+end
+
+-- split lists what is between the separators, a plain text.
+function std.split(s, sep)
+  local out, from = {}, 1
+  while true do
+    local at, to = s:find(sep, from, true)
+    if not at or to < at then
+      out[#out + 1] = s:sub(from)
+      return out
+    end
+    out[#out + 1] = s:sub(from, at - 1)
+    from = to + 1
+  end
+end
+
+function std.starts_with(s, prefix)
+  return s:sub(1, #prefix) == prefix
+end
+
+function std.ends_with(s, suffix)
+  return suffix == "" or s:sub(-#suffix) == suffix
+end
+
+-- map gives f(v) for each item of a list.
+function std.map(list, f)
+  local out = {}
+  for i, v in ipairs(list) do
+    out[i] = f(v)
+  end
+  return out
+end
+
+-- merge gives a new table with the keys of all; later ones win. It is how
+-- guests share settings: std.merge(common, { ip = "198.51.100.5" }).
+function std.merge(...)
+  local out = {}
+  for i = 1, select("#", ...) do
+    for k, v in pairs((select(i, ...))) do
+      out[k] = v
+    end
+  end
+  return out
+end
+
+-- shell_quote makes one word of a POSIX shell out of any text.
+function std.shell_quote(s)
+  return "'" .. s:gsub("'", "'\\''") .. "'"
+end
+
+return std

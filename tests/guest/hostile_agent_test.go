@@ -1,0 +1,68 @@
+package guest
+
+import (
+	"bytes"
+	"fmt"
+	"net"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// hostileVerbs are what the agent does to others. Each is bounded.
+var hostileVerbs = map[string]func([]string) error{
+	"inotify": agentInotify, "trace": agentTrace, "flood": agentFlood,
+}
+
+// agentInotify takes all inotify instances that there are, and holds them until
+// its input ends.
+func agentInotify([]string) error {
+	n := 0
+	for ; n < 100_000; n++ {
+		if _, err := unix.InotifyInit1(0); err != nil {
+			break
+		}
+	}
+	fmt.Println(n)
+	_, err := os.Stdin.Read(make([]byte, 1))
+	_ = err
+	return nil
+}
+
+// agentTrace becomes the tracer of every process with a word in its command
+// line, for 30 seconds, and waits for none of them.
+func agentTrace(args []string) error {
+	self := strconv.Itoa(os.Getpid())
+	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); time.Sleep(time.Millisecond) {
+		dirs, err := os.ReadDir("/proc")
+		if err != nil {
+			return err
+		}
+		for _, d := range dirs {
+			pid, err := strconv.Atoi(d.Name())
+			if err != nil || d.Name() == self {
+				continue
+			}
+			if data, _ := os.ReadFile("/proc/" + d.Name() + "/cmdline"); bytes.Contains(data, []byte(args[0])) {
+				_ = unix.PtraceSeize(pid) // again and again: the first time does it
+			}
+		}
+	}
+	return nil
+}
+
+// agentFlood sends notifications without an end, but not READY=1, for 40 seconds.
+func agentFlood([]string) error {
+	c, err := net.Dial("unixgram", os.Getenv("NOTIFY_SOCKET"))
+	if err != nil {
+		return err
+	}
+	msg := []byte("STATUS=\x1b]0;owned\x07" + strings.Repeat("x", 100) + "\n")
+	for end := time.Now().Add(40 * time.Second); time.Now().Before(end); {
+		_, _ = c.Write(msg) // the receiver may be gone
+	}
+	return nil
+}

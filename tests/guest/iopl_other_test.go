@@ -1,0 +1,7 @@
+//go:build !amd64
+
+package guest
+
+import "syscall"
+
+func tryIopl() error { return syscall.ENOSYS }
