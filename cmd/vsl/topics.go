@@ -11,24 +11,35 @@ import (
 	"vsl/stdlib"
 )
 
-// topics are the pages of vsl help. Keys come from the schemas that decode them.
+// topicPage is a page of vsl help; vsl doc shows it too.
+type topicPage struct {
+	name, short string
+	text        func() string
+}
+
+// topicPages are the pages of vsl help. Keys come from the schemas that decode them.
+func topicPages() []topicPage {
+	return []topicPage{
+		{"recipe", "how a recipe is written, and the keys of a guest", recipePage},
+		{"values", "templates, probes and parameters: what the keys are given", valuesPage},
+		{"flows", "the phases of a guest, and what a flow may call", flowsPage},
+		{"default-flows", "the flows of a guest whose recipe gives none", defaultFlowsPage},
+		{"primitives", "the six primitives and their arguments", primitivesPage},
+		{"exit-codes", "what the exit codes mean", exitPage},
+	}
+}
+
 func topics() []*cobra.Command {
-	page := func(name, short string, text func() string) *cobra.Command {
-		c := &cobra.Command{Use: name, Short: short}
+	var out []*cobra.Command
+	for _, p := range topicPages() {
+		c := &cobra.Command{Use: p.name, Short: p.short}
 		c.SetHelpFunc(func(c *cobra.Command, args []string) {
-			c.Long = strings.TrimRight(text(), "\n")
+			c.Long = strings.TrimRight(p.text(), "\n")
 			c.Root().HelpFunc()(c, args)
 		})
-		return c
+		out = append(out, c)
 	}
-	return []*cobra.Command{
-		page("recipe", "how a recipe is written, and the keys of a guest", recipePage),
-		page("values", "templates, probes and parameters: what the keys are given", valuesPage),
-		page("flows", "the phases of a guest, and what a flow may call", flowsPage),
-		page("default-flows", "the flows of a guest whose recipe gives none", defaultFlowsPage),
-		page("primitives", "the six primitives and their arguments", primitivesPage),
-		page("exit-codes", "what the exit codes mean", exitPage),
-	}
+	return out
 }
 
 func recipePage() string {

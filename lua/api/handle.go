@@ -29,7 +29,9 @@ func (h *Handle) LuaType() string { return "guest" }
 type method struct {
 	name string
 	doc  string
-	fn   func(a *API, l *lua.LState, h *Handle, g engine.Guest) int
+	// options is the schema of the table it takes, for documentation; nil where it takes none.
+	options *bind.Schema
+	fn      func(a *API, l *lua.LState, h *Handle, g engine.Guest) int
 }
 
 var handleFields = []string{"name", "xid", "ip", "root", "spec", "state"}

@@ -34,24 +34,39 @@ func (e *ExecError) Error() string {
 
 func handleMethods() []method {
 	return []method{
-		{"exec", "Runs a command and gives { code, stdout, stderr }.", (*API).exec},
-		{"sh", "Runs a shell script and gives what exec gives.", (*API).sh},
-		{"write", "Writes a file.", func(a *API, l *lua.LState, h *Handle, g engine.Guest) int { return a.write(l, g, false) }},
-		{"append", "Appends to a file.", func(a *API, l *lua.LState, h *Handle, g engine.Guest) int { return a.write(l, g, true) }},
-		{"read", "Gives a file's contents.", (*API).read},
-		{"mkdir", "Makes a directory and its parents.", (*API).mkdir},
-		{"remove", "Removes a file or a tree; an absent one is no error.", (*API).remove},
-		{"exists", "Says whether a path exists.", (*API).exists},
-		{"glob", "Lists the paths that match a pattern.", (*API).glob},
-		{"copy_in", "Copies a file or folder from beside the recipe into the guest.", (*API).copyIn},
-		{"copy_out", "Copies out of the guest; needs --allow-host.", (*API).copyOut},
-		{"shutdown", "Shuts the guest down: kill { g, graceful = true }.", (*API).shutdown},
-		{"kill", "Ends the guest at once, or sends a signal.", (*API).killMethod},
-		{"wait", "Waits for the guest's end and gives { code, signal, reboot, halt }.", (*API).wait},
-		{"wait_ready", "Waits until a probe succeeds.", (*API).waitReady},
-		{"status", "Gives what vsl status shows, as a table.", (*API).statusMethod},
-		{"log_tail", "Gives the last lines of the guest's log.", (*API).logTail},
+		{"exec", "Runs a command and gives { code, stdout, stderr }.", bind.ExecSchema, (*API).exec},
+		{"sh", "Runs a shell script and gives what exec gives.", bind.ExecSchema, (*API).sh},
+		{"write", "Writes a file.", bind.WriteSchema, func(a *API, l *lua.LState, h *Handle, g engine.Guest) int { return a.write(l, g, false) }},
+		{"append", "Appends to a file.", bind.WriteSchema, func(a *API, l *lua.LState, h *Handle, g engine.Guest) int { return a.write(l, g, true) }},
+		{"read", "Gives a file's contents.", nil, (*API).read},
+		{"mkdir", "Makes a directory and its parents.", bind.MkdirSchema, (*API).mkdir},
+		{"remove", "Removes a file or a tree; an absent one is no error.", nil, (*API).remove},
+		{"exists", "Says whether a path exists.", nil, (*API).exists},
+		{"glob", "Lists the paths that match a pattern.", nil, (*API).glob},
+		{"copy_in", "Copies a file or folder from beside the recipe into the guest.", nil, (*API).copyIn},
+		{"copy_out", "Copies out of the guest; needs --allow-host.", nil, (*API).copyOut},
+		{"shutdown", "Shuts the guest down: kill { g, graceful = true }.", nil, (*API).shutdown},
+		{"kill", "Ends the guest at once, or sends a signal.", bind.KillSchema, (*API).killMethod},
+		{"wait", "Waits for the guest's end and gives { code, signal, reboot, halt }.", bind.WaitSchema, (*API).wait},
+		{"wait_ready", "Waits until a probe succeeds.", nil, (*API).waitReady},
+		{"status", "Gives what vsl status shows, as a table.", nil, (*API).statusMethod},
+		{"log_tail", "Gives the last lines of the guest's log.", nil, (*API).logTail},
 	}
+}
+
+// MethodDoc describes a method of a guest's handle.
+type MethodDoc struct {
+	Name, Doc string
+	Options   *bind.Schema // of the table it takes; nil where it takes none
+}
+
+// Methods lists the methods of a guest's handle, for documentation and completion.
+func Methods() []MethodDoc {
+	var out []MethodDoc
+	for _, m := range handleMethods() {
+		out = append(out, MethodDoc{m.name, m.doc, m.options})
+	}
+	return out
 }
 
 // block runs f without the lock and raises its error.

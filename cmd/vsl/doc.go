@@ -1,0 +1,185 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"vsl/engine"
+	"vsl/lua/api"
+	"vsl/lua/bind"
+)
+
+func (a *app) docCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "doc [TOPIC]",
+		Short: "what a word of the recipe language means",
+		Long: "Explains a table, a key or a method of the recipe language, or a page of vsl help. Keys are named\n" +
+			"by the tables they are in, as far as is needed: memory, limit.memory or guest.limit.memory.\n" +
+			"Without a topic all of them are listed. It needs no network and reads no recipe.",
+		Example: "  vsl doc limit.memory\n  vsl doc probe.http\n  vsl doc g:exec",
+		Args:    cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				a.ui.printf("%s", docIndex())
+				return nil
+			}
+			text, err := docOf(args[0])
+			if err == nil {
+				a.ui.printf("%s", text)
+			}
+			return err
+		},
+	}
+	cmd.ValidArgsFunction = func(_ *cobra.Command, args []string, begin string) ([]string, cobra.ShellCompDirective) {
+		if len(args) > 0 {
+			return nil, noFiles
+		}
+		return matching(docTopics(), nil, begin), noFiles
+	}
+	return cmd
+}
+
+// docEntry is one thing that can be looked up.
+type docEntry struct {
+	name string // "limit.memory", "g:exec", "guest", "flows"
+	doc  string // its first line
+	text func() string
+}
+
+// docEntries lists tables with their keys, methods, and the pages of help, in
+// this order: what a name means first is what it is taken for.
+func docEntries() []docEntry {
+	var out []docEntry
+	for _, s := range bind.Schemas() {
+		out = append(out, schemaEntries(s.Name, s)...)
+	}
+	for _, m := range api.Methods() {
+		text := "g:" + m.Name + ": " + m.Doc + "\n"
+		if m.Options != nil {
+			text += keys("Keys of its table:", m.Options)
+		}
+		out = append(out, docEntry{"g:" + m.Name, m.Doc, func() string { return text }})
+	}
+	for _, p := range topicPages() {
+		out = append(out, docEntry{p.name, p.short, p.text})
+	}
+	return out
+}
+
+// schemaEntries are a table and all that is in it.
+func schemaEntries(path string, s *bind.Schema) []docEntry {
+	out := []docEntry{{path, s.Doc, func() string { return keys(path+": "+s.Doc, s)[1:] }}}
+	for _, k := range s.Keys {
+		name := path + "." + k.Name
+		out = append(out, docEntry{name, k.Doc, func() string { return keyText(name, k) }})
+		if k.Type.Sub != nil {
+			out = append(out, schemaEntries(name, k.Type.Sub)[1:]...)
+		}
+	}
+	return out
+}
+
+// keyText is all that is known of one key.
+func keyText(name string, k bind.Key) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s: %s\n\n", name, k.Doc)
+	line := func(what, text string) {
+		if text != "" {
+			fmt.Fprintf(&b, "  %-9s%s\n", what, text)
+		}
+	}
+	line("type", k.Type.Want)
+	line("default", k.Default)
+	if k.Required {
+		line("required", "yes")
+	}
+	if k.Live {
+		line("live", "a change takes effect on a running guest, at vsl up or vsl limit")
+	}
+	if k.Type.Sub != nil {
+		b.WriteString(keys("Keys of its table:", k.Type.Sub))
+	}
+	return b.String()
+}
+
+// docOf explains a topic: one of that name, or all whose last words it is.
+func docOf(topic string) (string, error) {
+	all := docEntries()
+	var names []string
+	var found []docEntry
+	for _, e := range all {
+		if e.name == topic {
+			return e.text(), nil
+		}
+		if strings.HasSuffix(e.name, "."+topic) || e.name == "g:"+topic {
+			found = append(found, e)
+		}
+		names = append(names, e.name, e.name[strings.LastIndexAny(e.name, ".:")+1:])
+	}
+	found = shortest(found)
+	if len(found) == 1 {
+		return found[0].text(), nil
+	}
+	if len(found) > 1 {
+		var b strings.Builder
+		for _, e := range found {
+			fmt.Fprintf(&b, "%s: %s\n", e.name, e.doc)
+		}
+		return b.String(), nil
+	}
+	hint := "vsl doc lists what there is"
+	if near := engine.Nearest(topic, names); near != "" {
+		hint = fmt.Sprintf("did you mean %q?", near)
+	}
+	return "", &usageError{msg: fmt.Sprintf("nothing is known of %q", topic), hint: hint}
+}
+
+// shortest leaves out what is the same key by way of an outer table:
+// guest.limit.memory where limit.memory is there.
+func shortest(list []docEntry) []docEntry {
+	return slices.DeleteFunc(slices.Clone(list), func(e docEntry) bool {
+		return slices.ContainsFunc(list, func(o docEntry) bool { return strings.HasSuffix(e.name, "."+o.name) })
+	})
+}
+
+func docTopics() []string {
+	var names []string
+	for _, e := range docEntries() {
+		if !slices.Contains(names, e.name) {
+			names = append(names, e.name)
+		}
+	}
+	return names
+}
+
+// docIndex lists tables, methods and pages with a line each; keys are found
+// under their tables.
+func docIndex() string {
+	var b strings.Builder
+	section := func(title string, pick func(docEntry) bool) {
+		fmt.Fprintf(&b, "%s\n", title)
+		for _, e := range docEntries() {
+			if pick(e) {
+				fmt.Fprintf(&b, "  %-15s %s\n", e.name, e.doc)
+			}
+		}
+		b.WriteString("\n")
+	}
+	tables := map[string]bool{}
+	for _, s := range bind.Schemas() {
+		tables[s.Name] = true
+	}
+	pages := map[string]bool{}
+	for _, p := range topicPages() {
+		pages[p.name] = true
+	}
+	isMethod := func(e docEntry) bool { return strings.HasPrefix(e.name, "g:") }
+	section("Tables, with their keys:", func(e docEntry) bool { return tables[e.name] })
+	section("Methods of a guest:", isMethod)
+	section("Pages:", func(e docEntry) bool { return pages[e.name] && !tables[e.name] })
+	b.WriteString("vsl doc TOPIC explains one; a key is named as in limit.memory.\n")
+	return b.String()
+}
