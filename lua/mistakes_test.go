@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	goruntime "runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -108,5 +109,23 @@ func TestReadingIsBounded(t *testing.T) {
 	_, _, err := load(t, "\nwhile true do end", Options{})
 	if err == nil || err.Error() != "recipe.lua:2: reading the recipe took longer than 50ms" {
 		t.Error(err)
+	}
+}
+
+// A recipe that takes more and more memory is stopped where it does so, also
+// where it catches errors, and what it took is free again.
+func TestMemoryIsBounded(t *testing.T) {
+	for _, text := range []string{
+		"local t = {}\nwhile true do t[#t + 1] = ('x'):rep(1000) .. #t end",
+		"local t = {}\nwhile true do pcall(function() t[#t + 1] = ('x'):rep(100000) end) end",
+	} {
+		_, _, err := load(t, text, Options{})
+		if err == nil || err.Error() != "recipe.lua:2: the recipe uses more than 512 MB of memory" {
+			t.Errorf("%s: %v", text, err)
+		}
+		goruntime.GC()
+	}
+	if _, _, err := load(t, "local s = 0 for i = 1, 20000 do s = s + #(('x'):rep(100000) .. i) end", Options{}); err != nil {
+		t.Error("garbage counts:", err)
 	}
 }

@@ -38,6 +38,7 @@ type State struct {
 	modules map[string]lua.LValue
 	files   []string
 	errs    []error
+	guard   guard
 	faults  *lua.LTable // metatable of error objects
 
 	// StandIn makes a value that takes the place of one that could not be had.
@@ -104,10 +105,15 @@ func (s *State) SetReading(on bool) {
 func (s *State) Reading() bool { return s.reading }
 
 // Do runs f with a new Lua thread under the state's lock. The context ends Lua
-// code at its next instruction.
+// code at its next instruction, and so does using too much memory.
 func (s *State) Do(ctx context.Context, f func(l *lua.LState) error) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	s.guard.enter()
+	defer s.guard.leave()
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	defer s.guard.running.Store(s.guard.running.Swap(&cancel))
 	th, _ := s.l.NewThread()
 	th.SetContext(ctx)
 	before := s.l.G.CurrentThread
@@ -126,10 +132,12 @@ func (s *State) Block(l *lua.LState, f func(ctx context.Context) error) error {
 		return context.Cause(ctx)
 	}
 	current := l.G.CurrentThread
+	cancel := s.guard.running.Swap(nil)
 	s.mu.Unlock()
 	defer func() {
 		s.mu.Lock()
 		l.G.CurrentThread = current
+		s.guard.running.Store(cancel)
 	}()
 	return f(ctx)
 }
