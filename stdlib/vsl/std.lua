@@ -47,6 +47,67 @@ function std.map(list, f)
   return out
 end
 
+-- filter gives the items of a list for which keep(v) holds.
+function std.filter(list, keep)
+  local out = {}
+  for _, v in ipairs(list) do
+    if keep(v) then
+      out[#out + 1] = v
+    end
+  end
+  return out
+end
+
+-- keys lists a table's keys, sorted where they are all strings or all numbers.
+function std.keys(t)
+  local out, kinds = {}, {}
+  for k in pairs(t) do
+    out[#out + 1] = k
+    kinds[type(k)] = true
+  end
+  local kind = next(kinds)
+  if next(kinds, kind) == nil and (kind == "string" or kind == "number") then
+    table.sort(out)
+  end
+  return out
+end
+
+-- contains says whether a list has an item equal to v.
+function std.contains(list, v)
+  for _, e in ipairs(list) do
+    if e == v then
+      return true
+    end
+  end
+  return false
+end
+
+-- deep_equal compares tables by what is in them, also where they contain
+-- themselves; other values by ==.
+function std.deep_equal(a, b, open)
+  if type(a) ~= "table" or type(b) ~= "table" then
+    return a == b
+  end
+  open = open or {}
+  if open[a] == b then
+    return true -- being compared further out
+  end
+  local before = open[a]
+  open[a] = b
+  local same = true
+  for k, v in pairs(a) do
+    if not std.deep_equal(v, b[k], open) then
+      same = false
+      break
+    end
+  end
+  for k in pairs(b) do
+    same = same and a[k] ~= nil
+  end
+  open[a] = before
+  return same
+end
+
 -- merge gives a new table with the keys of all; later ones win. It is how
 -- guests share settings: std.merge(common, { ip = "198.51.100.5" }).
 function std.merge(...)
