@@ -20,7 +20,7 @@ func (a *app) docCommand() *cobra.Command {
 			"by the tables they are in, as far as is needed: memory, limit.memory or guest.limit.memory.\n" +
 			"Without a topic all of them are listed. It needs no network and reads no recipe.",
 		Example: "  vsl doc limit.memory\n  vsl doc probe.http\n  vsl doc g:exec",
-		Args:    cobra.MaximumNArgs(1),
+		Args:    atMost(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				a.ui.printf("%s", docIndex())
@@ -42,8 +42,18 @@ func (a *app) docCommand() *cobra.Command {
 	return cmd
 }
 
+type docKind int
+
+const (
+	docTable docKind = iota
+	docKey
+	docMethod
+	docPage
+)
+
 // docEntry is one thing that can be looked up.
 type docEntry struct {
+	kind docKind
 	name string // "limit.memory", "g:exec", "guest", "flows"
 	doc  string // its first line
 	text func() string
@@ -61,20 +71,20 @@ func docEntries() []docEntry {
 		if m.Options != nil {
 			text += keys("Keys of its table:", m.Options)
 		}
-		out = append(out, docEntry{"g:" + m.Name, m.Doc, func() string { return text }})
+		out = append(out, docEntry{docMethod, "g:" + m.Name, m.Doc, func() string { return text }})
 	}
 	for _, p := range topicPages() {
-		out = append(out, docEntry{p.name, p.short, p.text})
+		out = append(out, docEntry{docPage, p.name, p.short, p.text})
 	}
 	return out
 }
 
 // schemaEntries are a table and all that is in it.
 func schemaEntries(path string, s *bind.Schema) []docEntry {
-	out := []docEntry{{path, s.Doc, func() string { return keys(path+": "+s.Doc, s)[1:] }}}
+	out := []docEntry{{docTable, path, s.Doc, func() string { return keys(path+": "+s.Doc, s)[1:] }}}
 	for _, k := range s.Keys {
 		name := path + "." + k.Name
-		out = append(out, docEntry{name, k.Doc, func() string { return keyText(name, k) }})
+		out = append(out, docEntry{docKey, name, k.Doc, func() string { return keyText(name, k) }})
 		if k.Type.Sub != nil {
 			out = append(out, schemaEntries(name, k.Type.Sub)[1:]...)
 		}
@@ -158,28 +168,20 @@ func docTopics() []string {
 // docIndex lists tables, methods and pages with a line each; keys are found
 // under their tables.
 func docIndex() string {
+	all := docEntries()
 	var b strings.Builder
-	section := func(title string, pick func(docEntry) bool) {
-		fmt.Fprintf(&b, "%s\n", title)
-		for _, e := range docEntries() {
-			if pick(e) {
+	for _, section := range []struct {
+		title string
+		kind  docKind
+	}{{"Tables, with their keys:", docTable}, {"Methods of a guest:", docMethod}, {"Pages:", docPage}} {
+		fmt.Fprintf(&b, "%s\n", section.title)
+		for _, e := range all {
+			if e.kind == section.kind {
 				fmt.Fprintf(&b, "  %-15s %s\n", e.name, e.doc)
 			}
 		}
 		b.WriteString("\n")
 	}
-	tables := map[string]bool{}
-	for _, s := range bind.Schemas() {
-		tables[s.Name] = true
-	}
-	pages := map[string]bool{}
-	for _, p := range topicPages() {
-		pages[p.name] = true
-	}
-	isMethod := func(e docEntry) bool { return strings.HasPrefix(e.name, "g:") }
-	section("Tables, with their keys:", func(e docEntry) bool { return tables[e.name] })
-	section("Methods of a guest:", isMethod)
-	section("Pages:", func(e docEntry) bool { return pages[e.name] && !tables[e.name] })
 	b.WriteString("vsl doc TOPIC explains one; a key is named as in limit.memory.\n")
 	return b.String()
 }

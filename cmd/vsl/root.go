@@ -156,6 +156,13 @@ func exactly(n int, what string) cobra.PositionalArgs {
 		if err := atLeast(n, what)(cmd, args); err != nil {
 			return err
 		}
+		return atMost(n)(cmd, args)
+	}
+}
+
+// atMost wants no more than n positional arguments.
+func atMost(n int) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
 		if len(args) > n {
 			return &usageError{msg: fmt.Sprintf("%s: too many arguments: %s", cmd.CommandPath(), strings.Join(args[n:], " ")),
 				hint: "usage: " + cmd.UseLine()}

@@ -23,12 +23,14 @@ func topicPages() []topicPage {
 		{"recipe", "how a recipe is written, and the keys of a guest", recipePage},
 		{"values", "templates, probes and parameters: what the keys are given", valuesPage},
 		{"flows", "the phases of a guest, and what a flow may call", flowsPage},
-		{"default-flows", "the flows of a guest whose recipe gives none", defaultFlowsPage},
+		{"default-flows", "the flows of a guest whose recipe gives none", func() string { return stdlibFile("flows") }},
+		{"std", "the small library of helpers: require \"vsl.std\"", func() string { return stdlibFile("std") }},
 		{"primitives", "the six primitives and their arguments", primitivesPage},
 		{"exit-codes", "what the exit codes mean", exitPage},
 	}
 }
 
+// topics are those pages as commands that only have help.
 func topics() []*cobra.Command {
 	var out []*cobra.Command
 	for _, p := range topicPages() {
@@ -90,8 +92,9 @@ A parameter is param.string, int, number, bool or list; without a default it mus
 	return text
 }
 
-func defaultFlowsPage() string {
-	text, err := stdlib.FS.ReadFile("vsl/flows.lua")
+// stdlibFile is a module of the standard library, which is written to be read.
+func stdlibFile(name string) string {
+	text, err := stdlib.FS.ReadFile("vsl/" + name + ".lua")
 	if err != nil { // it is part of the program
 		return err.Error()
 	}

@@ -62,7 +62,7 @@ func (g *guard) watch(stop chan struct{}) {
 		if heap() < 2*maxHeap {
 			goruntime.GC()
 		}
-		if heap() >= maxHeap {
+		if heap() >= maxHeap && g.running.Load() == cancel { // another's turn is not its fault
 			(*cancel)(fmt.Errorf("the recipe uses more than %d MB of memory", maxHeap>>20))
 		}
 	}

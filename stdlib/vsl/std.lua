@@ -82,30 +82,34 @@ function std.contains(list, v)
   return false
 end
 
--- deep_equal compares tables by what is in them, also where they contain
--- themselves; other values by ==.
-function std.deep_equal(a, b, open)
+local function equal(a, b, assumed)
   if type(a) ~= "table" or type(b) ~= "table" then
     return a == b
   end
-  open = open or {}
-  if open[a] == b then
-    return true -- being compared further out
+  -- A pair that was met before is equal, or the whole comparison fails elsewhere.
+  local met = assumed[a] or {}
+  assumed[a] = met
+  if met[b] then
+    return true
   end
-  local before = open[a]
-  open[a] = b
-  local same = true
+  met[b] = true
   for k, v in pairs(a) do
-    if not std.deep_equal(v, b[k], open) then
-      same = false
-      break
+    if not equal(v, b[k], assumed) then
+      return false
     end
   end
   for k in pairs(b) do
-    same = same and a[k] ~= nil
+    if a[k] == nil then
+      return false
+    end
   end
-  open[a] = before
-  return same
+  return true
+end
+
+-- deep_equal compares tables by what is in them, also where they contain
+-- themselves; other values by ==.
+function std.deep_equal(a, b)
+  return equal(a, b, {})
 end
 
 -- merge gives a new table with the keys of all; later ones win. It is how
