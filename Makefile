@@ -48,7 +48,7 @@ test-unit: ## format, vet and the tests that need nothing
 # with mounts shared as systemd makes them: what leaks to the host then shows.
 test-guest: build ## the real kernel of this machine (root)
 	$(GUEST_ENV) unshare -m sh -c 'mount --make-rshared / && exec "$$@"' sh \
-		$(GO) test -count=1 -p 1 -timeout 25m ./engine/... ./cmd/... ./tests/guest/...
+		$(GO) test -count=1 -p 1 -timeout 25m ./engine/... ./cmd/... ./tests/guest/... ./tests/docs/...
 
 test-vm: ## the real kernel of Debian 12, under QEMU (root)
 	cd tests/vm && VSL_TEST_ROOT=1 $(GO) test -tags vm -count=1 -timeout 40m -run TestVM
