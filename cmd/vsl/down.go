@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"sync"
 
 	"github.com/spf13/cobra"
@@ -20,12 +21,12 @@ type downOptions struct {
 func (a *app) downCommand() *cobra.Command {
 	var o downOptions
 	cmd := &cobra.Command{
-		Use:   "down NAME…|RECIPE|--all",
+		Use:   "down NAME…|RECIPE [NAME…]|--all",
 		Short: "shut guests down",
 		Long: "Shuts guests down, in the reverse of the order they came up in, each by the shutdown flow\n" +
 			"of the recipe it was booted with. What does not end by itself is killed: afterwards nothing of\n" +
 			"a guest runs. Its files stay until vsl rm. A recipe's path or name stands for all guests\n" +
-			"that were brought up from it.",
+			"that were brought up from it, or for those of them that are named after it.",
 		Example: "  vsl down web1 web2\n  vsl down --all",
 		RunE:    func(cmd *cobra.Command, args []string) error { return a.runDown(cmd.Context(), args, o) },
 	}
@@ -60,7 +61,8 @@ func (a *app) bringDown(ctx context.Context, e *engine.Engine, names []string, o
 }
 
 // selectGuests turns arguments into names of guests: a guest's name or xid, or
-// the recipe that guests came from.
+// the recipe that guests came from. Names after a recipe choose among its guests,
+// as with vsl up.
 func selectGuests(e *engine.Engine, args []string, all bool) ([]string, error) {
 	if all == (len(args) > 0) {
 		return nil, &usageError{msg: "give the names of guests, or --all", hint: "vsl ls lists them"}
@@ -76,19 +78,29 @@ func selectGuests(e *engine.Engine, args []string, all bool) ([]string, error) {
 		}
 		return names, nil
 	}
+	var named, from []string
 	for _, arg := range args {
 		g, err := e.Lookup(arg)
 		if err == nil {
-			names = append(names, g.Name())
+			named = append(named, g.Name())
 			continue
 		}
-		from := guestsFrom(e, guests, arg)
-		if len(from) == 0 {
+		of := guestsFrom(e, guests, arg)
+		if len(of) == 0 {
 			return nil, err
 		}
-		names = append(names, from...)
+		from = append(from, of...)
 	}
-	return names, nil
+	if from == nil || named == nil {
+		return append(from, named...), nil
+	}
+	for _, name := range named {
+		if !slices.Contains(from, name) {
+			return nil, &usageError{msg: fmt.Sprintf("guest %s was not brought up from the recipe that is given", name),
+				hint: "name guests alone, or a recipe and some of its guests"}
+		}
+	}
+	return named, nil
 }
 
 // guestsFrom gives the guests that were brought up from a recipe.

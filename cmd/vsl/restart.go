@@ -17,7 +17,7 @@ type restartOptions struct{ all, json bool }
 func (a *app) restartCommand() *cobra.Command {
 	var o restartOptions
 	cmd := &cobra.Command{
-		Use:   "restart NAME…|RECIPE|--all",
+		Use:   "restart NAME…|RECIPE [NAME…]|--all",
 		Short: "shut guests down and bring them up again",
 		Long: "Shuts guests down and brings them up again by their recipe as it is now, or, where that is\n" +
 			"gone, by the copy kept from their last boot. The recipe is read before anything is shut down.",

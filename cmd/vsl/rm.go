@@ -14,7 +14,7 @@ type rmOptions struct{ force, all, json bool }
 func (a *app) rmCommand() *cobra.Command {
 	var o rmOptions
 	cmd := &cobra.Command{
-		Use:     "rm [-f] NAME…|RECIPE|--all",
+		Use:     "rm [-f] NAME…|RECIPE [NAME…]|--all",
 		Short:   "remove guests and all they wrote",
 		Long:    "Removes guests and all they wrote. A running guest is refused without -f, which shuts it down first.",
 		Example: "  vsl rm web1\n  vsl rm -f --all",

@@ -46,6 +46,10 @@ func TestTraps(t *testing.T) {
 			local function inc() n = n + 1 end
 			inc(); pcall(error, "x"); inc(); n = n + 10
 			return n`, `12`},
+		{"a call as the last value of a constructor with keys and without", `
+			local function two(...) return ... end
+			local a, b = { "g", key = two(1, 2) }, (function(...) return { "g", key = ... } end)(3, 4)
+			return #a, a.key, #b, b.key, #{ "g", two(1, 2) }`, `1 1 1 3 3`},
 		{"upvalue of a failed function", `
 			local f
 			pcall(function() local x = 1; f = function() return x end; error("a") end)

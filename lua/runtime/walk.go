@@ -217,6 +217,9 @@ func (w *walker) table(e *ast.Expr, t *ast.TableExpr) {
 			w.expr(&f.Key)
 		}
 		w.expr(&f.Value)
+		if f.Key != nil {
+			oneValue(f.Value)
+		}
 	}
 	if !w.mark {
 		return
@@ -231,6 +234,18 @@ func (w *walker) table(e *ast.Expr, t *ast.TableExpr) {
 		n.SetLastLine(t.Line())
 	}
 	*e = call
+}
+
+// oneValue has a call, or ..., give one value. gopher-lua's compiler appends all
+// values of a constructor's last field to the table's array, even where the field
+// has a key, as in { g, template = host() }.
+func oneValue(e ast.Expr) {
+	switch e := e.(type) {
+	case *ast.FuncCallExpr:
+		e.AdjustRet = true
+	case *ast.Comma3Expr:
+		e.AdjustRet = true
+	}
 }
 
 // plainCall says that a for loop's expressions are one call of a named function,

@@ -155,3 +155,20 @@ func pattern(line string) string {
 	}
 	return re.String() + regexp.QuoteMeta(line) + "[ \t]*"
 }
+
+// edit replaces the lines that follow line from.
+type edit struct {
+	from, drop int
+	text       string
+}
+
+// apply carries out edits, which come in the order of their lines.
+func apply(page string, edits []edit) string {
+	lines := strings.Split(page, "\n")
+	for i := len(edits) - 1; i >= 0; i-- {
+		e := edits[i]
+		rest := append(strings.Split(strings.TrimSuffix(e.text, "\n"), "\n"), lines[e.from+e.drop:]...)
+		lines = append(lines[:e.from:e.from], rest...)
+	}
+	return strings.Join(lines, "\n")
+}

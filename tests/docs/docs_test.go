@@ -98,14 +98,21 @@ func (r *runner) page(t *testing.T, path string) {
 			t.Errorf("take down what the page left: %v\n%s", err, out)
 		}
 	}()
+	var edits []edit
 	for _, b := range list {
-		if err := r.block(t, dir, b); err != nil {
+		if err := r.block(t, dir, b, &edits); err != nil {
 			t.Fatalf("%s:%v", strings.TrimPrefix(path, "../../"), err)
 		}
 	}
+	if len(edits) > 0 {
+		if err := os.WriteFile(path, []byte(apply(string(text), edits)), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		t.Logf("%s: wrote what %d commands print", path, len(edits))
+	}
 }
 
-func (r *runner) block(t *testing.T, dir string, b block) error {
+func (r *runner) block(t *testing.T, dir string, b block, edits *[]edit) error {
 	if name, ok := b.fileOf(); ok {
 		if !filepath.IsLocal(name) {
 			return fmt.Errorf("%d: %s is outside the page's folder", b.line, name)
@@ -128,18 +135,26 @@ func (r *runner) block(t *testing.T, dir string, b block) error {
 		}
 		return nil
 	case "console":
-		return r.console(t, dir, b)
+		return r.console(t, dir, b, edits)
 	}
 	return fmt.Errorf("%d: nobody knows how to run %q: lua, console, or text", b.line, b.lang)
 }
 
-func (r *runner) console(t *testing.T, dir string, b block) error {
+// console types a block's commands. With UPDATE set, output other than the page's is
+// noted, to be written there; UPDATE=all shows output where the page has none, too.
+func (r *runner) console(t *testing.T, dir string, b block, edits *[]edit) error {
 	commands, err := b.commands()
 	if err != nil {
 		return err
 	}
 	for _, c := range commands {
 		out, err := r.sh(t, dir, c.shell)
+		if os.Getenv("UPDATE") != "" {
+			if out = progress.ReplaceAllString(out, ""); !c.matches(out) || len(c.want) == 0 && out != "" && os.Getenv("UPDATE") == "all" {
+				*edits = append(*edits, edit{from: c.line + strings.Count(c.shell, "\n"), drop: len(c.want), text: out})
+			}
+			continue
+		}
 		if (err != nil) != c.fails() {
 			return fmt.Errorf("%d: %s: %v, where the page shows otherwise\n%s", c.line, c.shell, err, out)
 		}
