@@ -5,8 +5,8 @@
 // A lua block whose first line is "-- NAME.lua" is written to that file of the
 // page's folder; any other lua block must be a recipe that vsl check accepts. In a
 // console block each line that begins with "$ " is a command, and what follows it
-// up to the next is its output. A command that prints a line beginning with "vsl: "
-// must fail, every other one succeed. A block of another language is a file when
+// up to the next is its output. A command may fail only where the page shows a
+// line that begins with "vsl: ". A block of another language is a file when
 // its first line names it ("# NAME" or "// NAME"), else text nobody runs: pages may
 // use "text" alone for that.
 package docs
@@ -91,8 +91,8 @@ func (b block) commands() ([]command, error) {
 	return out, nil
 }
 
-// fails says that the page shows the command failing.
-func (c command) fails() bool {
+// mayFail says that the page shows an error, or a note.
+func (c command) mayFail() bool {
 	for _, l := range c.want {
 		if strings.HasPrefix(l, "vsl: ") {
 			return true

@@ -155,8 +155,8 @@ func (r *runner) console(t *testing.T, dir string, b block, edits *[]edit) error
 			}
 			continue
 		}
-		if (err != nil) != c.fails() {
-			return fmt.Errorf("%d: %s: %v, where the page shows otherwise\n%s", c.line, c.shell, err, out)
+		if err != nil && !c.mayFail() {
+			return fmt.Errorf("%d: %s: %v, and the page shows no error\n%s", c.line, c.shell, err, out)
 		}
 		if !c.matches(out) {
 			return fmt.Errorf("%d: %s\n-- the page shows:\n%s\n-- it prints:\n%s", c.line, c.shell, strings.Join(c.want, "\n"), out)
