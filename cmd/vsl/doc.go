@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"vsl/docs"
 	"vsl/engine"
 	"vsl/lua/api"
 	"vsl/lua/bind"
@@ -16,8 +17,8 @@ func (a *app) docCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "doc [TOPIC]",
 		Short: "what a word of the recipe language means",
-		Long: "Explains a table, a key or a method of the recipe language, or a page of vsl help. Keys are named\n" +
-			"by the tables they are in, as far as is needed: memory, limit.memory or guest.limit.memory.\n" +
+		Long: "Explains a table, a key or a method of the recipe language, or shows a page of vsl help or a guide.\n" +
+			"Keys are named by the tables they are in, as far as is needed: memory, limit.memory or guest.limit.memory.\n" +
 			"Without a topic all of them are listed. It needs no network and reads no recipe.",
 		Example: "  vsl doc limit.memory\n  vsl doc probe.http\n  vsl doc g:exec",
 		Args:    atMost(1),
@@ -49,6 +50,7 @@ const (
 	docKey
 	docMethod
 	docPage
+	docGuide
 )
 
 // docEntry is one thing that can be looked up.
@@ -59,8 +61,8 @@ type docEntry struct {
 	text func() string
 }
 
-// docEntries lists tables with their keys, methods, and the pages of help, in
-// this order: what a name means first is what it is taken for.
+// docEntries lists tables with their keys, methods, the pages of help, and the
+// documentation, in this order: what a name means first is what it is taken for.
 func docEntries() []docEntry {
 	var out []docEntry
 	for _, s := range bind.Schemas() {
@@ -75,6 +77,9 @@ func docEntries() []docEntry {
 	}
 	for _, p := range topicPages() {
 		out = append(out, docEntry{docPage, p.name, p.short, p.text})
+	}
+	for _, p := range docs.Pages() {
+		out = append(out, docEntry{docGuide, p.Name, p.Title, func() string { return p.Text }})
 	}
 	return out
 }
@@ -124,10 +129,10 @@ func docOf(topic string) (string, error) {
 		if e.name == topic {
 			return e.text(), nil
 		}
-		if strings.HasSuffix(e.name, "."+topic) || e.name == "g:"+topic {
+		if strings.HasSuffix(e.name, "."+topic) || e.name == "g:"+topic || e.name == "guide/"+topic {
 			found = append(found, e)
 		}
-		names = append(names, e.name, e.name[strings.LastIndexAny(e.name, ".:")+1:])
+		names = append(names, e.name, e.name[strings.LastIndexAny(e.name, ".:/")+1:])
 	}
 	found = shortest(found)
 	if len(found) == 1 {
@@ -173,11 +178,11 @@ func docIndex() string {
 	for _, section := range []struct {
 		title string
 		kind  docKind
-	}{{"Tables, with their keys:", docTable}, {"Methods of a guest:", docMethod}, {"Pages:", docPage}} {
+	}{{"Tables, with their keys:", docTable}, {"Methods of a guest:", docMethod}, {"Pages:", docPage}, {"Guides:", docGuide}} {
 		fmt.Fprintf(&b, "%s\n", section.title)
 		for _, e := range all {
 			if e.kind == section.kind {
-				fmt.Fprintf(&b, "  %-15s %s\n", e.name, e.doc)
+				fmt.Fprintf(&b, "  %-16s %s\n", e.name, e.doc)
 			}
 		}
 		b.WriteString("\n")

@@ -47,9 +47,10 @@ var layers = []struct {
 	{"engine", []string{"engine/..."}, "the engine never imports Lua or the command line"},
 	{"stdlib/...", []string{"stdlib/..."}, "the standard library is Lua, embedded"},
 	{"recipes/...", []string{"recipes/..."}, "recipes are Lua, embedded"},
+	{"docs", nil, "the documentation is text, embedded"},
 	{"lua/...", []string{"lua/...", "engine", "engine/cgroup", "stdlib/...", "recipes/..."},
 		"Lua sees the engine and nothing beneath it (cgroup only for the type that engine.Limits embeds)"},
-	{"cmd/...", []string{"cmd/...", "lua/...", "engine", "engine/cgroup", "stdlib/...", "recipes/..."},
+	{"cmd/...", []string{"cmd/...", "lua/...", "engine", "engine/cgroup", "stdlib/...", "recipes/...", "docs"},
 		"the command line sees the engine and Lua"},
 	{"tests/...", []string{"..."}, "tests may use everything"},
 }
@@ -89,7 +90,7 @@ func sources(t *testing.T) []source {
 		t.Fatal(err)
 	}
 	var all []source
-	for _, dir := range []string{"cmd", "engine", "lua", "recipes", "stdlib", "tests"} {
+	for _, dir := range []string{"cmd", "docs", "engine", "lua", "recipes", "stdlib", "tests"} {
 		err := filepath.WalkDir(filepath.Join(top, dir), func(path string, d fs.DirEntry, err error) error {
 			if err != nil {
 				return err
