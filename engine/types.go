@@ -39,12 +39,40 @@ type Spec struct {
 	Stop     Stop              `json:"stop,omitzero"`
 	Ready    *Probe            `json:"ready,omitempty"` // nil is the default: notification for systemd, else that pid 1 runs
 	After    map[string]string `json:"after,omitempty"` // guest name to "started" or "ready"
+	Secrets  map[string]Secret `json:"secrets,omitempty"`
+	Pool     string            `json:"pool,omitempty"` // the pool that it is of, "" where of none
 
 	Pos Pos `json:"pos,omitzero"`
 	// KeyPos gives the line of each key of the declaration, for errors; "limit.memory" for nested ones.
 	KeyPos map[string]Pos `json:"-"`
 	// Custom names the flows that the recipe gives itself: provision, boot, ready, shutdown.
 	Custom map[string]Pos `json:"custom,omitempty"`
+}
+
+// Secret says where the text of a secret is, and how the guest gets it: as a
+// file of /run/secrets. The text itself is in no spec, and so in no plan, record
+// or message.
+type Secret struct {
+	File  string      `json:"file,omitempty"`  // of the host, absolute
+	Env   string      `json:"env,omitempty"`   // or a variable of vsl's own environment
+	Owner int         `json:"owner,omitempty"` // uid and gid in the guest
+	Mode  os.FileMode `json:"mode,omitempty"`  // 0 is 0400
+}
+
+func (s Secret) String() string {
+	if s.Env != "" {
+		return "env:" + s.Env
+	}
+	return "file:" + s.File
+}
+
+// Pool is a number of guests made by one rule; their names are the pool's with
+// their numbers, from 1 to Size.
+type Pool struct {
+	Name           string `json:"name"`
+	Size           int    `json:"size"`
+	MaxUnavailable int    `json:"max_unavailable"` // how many that run may be replaced at once
+	Pos            Pos    `json:"pos,omitzero"`
 }
 
 // Template declares what guests are cloned from.

@@ -272,6 +272,7 @@ func (g *guest) applyLive(ctx context.Context) error {
 	g.update(func(r *record) {
 		spec := *r.Spec
 		spec.Limits, spec.After, spec.Stop, spec.Ready, spec.Pos = want.Limits, want.After, want.Stop, want.Ready, want.Pos
+		spec.Pool = want.Pool
 		r.Spec = &spec
 	})
 	return nil

@@ -49,7 +49,7 @@ func FuzzDecode(f *testing.F) {
 			d.Probe(kind, table)
 		}
 		for kind := range bind.ParamTypes {
-			d.Param(kind, "p", table, nil)
+			d.Param(kind, "p", table, nil, false)
 		}
 		for _, e := range d.Errs {
 			_ = fmt.Sprint(e)

@@ -36,15 +36,21 @@ type ExecError = api.ExecError
 // Param is a value that a recipe takes from the command line.
 type Param = bind.Param
 
+// Given is a parameter's value as somebody wrote it.
+type Given = bind.Given
+
 // Options say what a recipe is given and what it may reach.
 type Options struct {
-	Engine    api.Engine        // makes and finds guests; nil is enough for reading
-	Params    map[string]string // values given with -p
-	AllowHost bool              // host paths outside the recipe's folder
-	Stdout    io.Writer         // of print; nil is os.Stdout
-	Stderr    io.Writer         // of log.info and its kin; nil is os.Stderr
-	Stdlib    fs.FS             // nil is the embedded one
-	Dir       string            // folder that relative paths begin at; "" is the recipe's
+	Engine    api.Engine                       // makes and finds guests; nil is enough for reading
+	Params    map[string]string                // values given with -p
+	More      map[string]Given                 // values given elsewhere, such as in a file; Params win
+	LookupEnv func(name string) (string, bool) // where values come from at last; may be nil
+	Optional  bool                             // no parameter has to be given: to see which there are
+	AllowHost bool                             // host paths outside the recipe's folder
+	Stdout    io.Writer                        // of print; nil is os.Stdout
+	Stderr    io.Writer                        // of log.info and its kin; nil is os.Stderr
+	Stdlib    fs.FS                            // nil is the embedded one
+	Dir       string                           // folder that relative paths begin at; "" is the recipe's
 
 	// Up and Down are what a session's up and down do; nil runs the flows alone,
 	// without provisioning and without building templates.
@@ -58,6 +64,7 @@ type Recipe struct {
 	Guests    []engine.Declared
 	Templates []*engine.Template
 	Params    []*Param
+	Pools     []*engine.Pool
 	// BuildFlows are the build flows of templates by name.
 	BuildFlows map[string]engine.Flow
 	// Default are the flows of guests that have none of their own.
@@ -108,7 +115,8 @@ func newState(o Options, session bool) *runtime.State {
 }
 
 func apiOptions(o Options) api.Options {
-	return api.Options{Engine: o.Engine, Dir: o.Dir, Params: o.Params, AllowHost: o.AllowHost, Log: o.Stderr}
+	return api.Options{Engine: o.Engine, Dir: o.Dir, Params: o.Params, More: o.More, LookupEnv: o.LookupEnv,
+		Optional: o.Optional, AllowHost: o.AllowHost, Log: o.Stderr}
 }
 
 func pathCause(err error) error {
@@ -166,7 +174,7 @@ func (r *Recipe) collect(ctx context.Context) error {
 	if r.Default, err = defaults(ctx, r.api); err != nil {
 		return err
 	}
-	r.Templates, r.Params, r.Files = r.api.Templates, r.api.Params, r.api.S.Files()
+	r.Templates, r.Params, r.Pools, r.Files = r.api.Templates, r.api.Params, r.api.Pools, r.api.S.Files()
 	r.BuildFlows = map[string]engine.Flow{}
 	for name, fn := range r.api.Builds {
 		r.BuildFlows[name] = r.api.BuildFlow(fn)
@@ -179,6 +187,7 @@ func (r *Recipe) collect(ctx context.Context) error {
 
 // Declare gives the engine's view of one guest.
 func Declare(a *api.API, d *api.Decl, def engine.Flows) engine.Declared {
+	a.ExpandAfter(d.Spec)
 	out := engine.Declared{Spec: d.Spec, Flows: engine.Flows{
 		Provision: a.Flow(d.Flows.Provision), Boot: a.Flow(d.Flows.Boot),
 		Ready: a.ReadyFlow(d.Flows.Ready), Shutdown: a.Flow(d.Flows.Shutdown),
@@ -196,6 +205,22 @@ func Declare(a *api.API, d *api.Decl, def engine.Flows) engine.Declared {
 		out.BuildTemplate = a.BuildFlow(a.Builds[d.Spec.Template.Name])
 	}
 	return out
+}
+
+// Given are the values of parameters that somebody gave, to read the recipe
+// again by; nil where there are none.
+func (r *Recipe) Given() map[string]string {
+	var m map[string]string
+	for _, p := range r.Params {
+		if p.Given == nil {
+			continue
+		}
+		if m == nil {
+			m = map[string]string{}
+		}
+		m[p.Name] = *p.Given
+	}
+	return m
 }
 
 // Close ends the recipe's Lua state; its flows cannot run any more.

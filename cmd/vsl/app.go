@@ -24,6 +24,8 @@ type app struct {
 	quiet bool
 	debug bool
 
+	failed error // of help, which can give none itself
+
 	mu      sync.Mutex
 	restore func() // undoes what was done to the terminal
 	stop    func() // ends the watch for signals
@@ -43,7 +45,10 @@ func (a *app) execute(args []string) error {
 	if err := unknownVerb(root, args); err != nil {
 		return err
 	}
-	return root.ExecuteContext(a.watchSignals(context.Background()))
+	if err := root.ExecuteContext(a.watchSignals(context.Background())); err != nil {
+		return err
+	}
+	return a.failed
 }
 
 func (a *app) close() {

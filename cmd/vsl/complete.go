@@ -72,7 +72,7 @@ func (a *app) completeRecipeThenGuests(cmd *cobra.Command, args []string, begin 
 		return a.completeRecipe(cmd, args, begin)
 	}
 	a.ui.quiet = true
-	l, err := a.loadArg(context.Background(), nil, args[0], recipeOptions{})
+	l, err := a.loadArg(context.Background(), nil, args[0], recipeOptions{optional: true})
 	if err != nil {
 		return nil, noFiles
 	}

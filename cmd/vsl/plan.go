@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"vsl/engine"
+	"vsl/lua"
 )
 
 type planOptions struct {
@@ -31,7 +32,7 @@ func (a *app) planCommand() *cobra.Command {
 		RunE:    func(cmd *cobra.Command, args []string) error { return a.runPlan(cmd.Context(), args[0], args[1:], o) },
 	}
 	cmd.ValidArgsFunction = a.completeRecipeThenGuests
-	o.addFlags(cmd)
+	a.recipeFlags(cmd, &o.recipeOptions)
 	cmd.Flags().BoolVar(&o.json, "json", false, "print the plan as JSON")
 	cmd.Flags().BoolVar(&o.exitCode, "exit-code", false, "exit with 2 when there is something to do")
 	return cmd
@@ -118,8 +119,18 @@ func (a *app) printPlan(p *engine.Plan, verbose bool) {
 		counts[engine.ChangeStart], counts[engine.ChangeLive], counts[engine.ChangeRestart], counts[engine.ChangeNone])
 }
 
+// checked is what check says for programs.
+type checked struct {
+	Recipe    string         `json:"recipe"`
+	Guests    []string       `json:"guests"`
+	Templates []string       `json:"templates"`
+	Pools     []*engine.Pool `json:"pools"`
+	Params    []*lua.Param   `json:"params"`
+}
+
 func (a *app) checkCommand() *cobra.Command {
 	var o recipeOptions
+	var json bool
 	cmd := &cobra.Command{
 		Use:     "check RECIPE",
 		Short:   "read a recipe and look for mistakes",
@@ -135,12 +146,23 @@ func (a *app) checkCommand() *cobra.Command {
 			if err := l.validate(); err != nil {
 				return err
 			}
-			a.ui.printf("%s: %s, %s\n", l.Path, plural(len(l.Guests), "guest"), plural(len(l.Templates), "template"))
-			return nil
+			if !json {
+				a.ui.printf("%s: %s, %s\n", l.Path, plural(len(l.Guests), "guest"), plural(len(l.Templates), "template"))
+				return nil
+			}
+			c := checked{Recipe: l.Path, Guests: []string{}, Templates: []string{}, Pools: append([]*engine.Pool{}, l.Pools...), Params: append([]*lua.Param{}, l.Params...)}
+			for _, d := range l.Guests {
+				c.Guests = append(c.Guests, d.Spec.Name)
+			}
+			for _, t := range l.Templates {
+				c.Templates = append(c.Templates, t.Name)
+			}
+			return a.ui.json(c)
 		},
 	}
 	cmd.ValidArgsFunction = a.completeRecipe
-	o.addFlags(cmd)
+	cmd.Flags().BoolVar(&json, "json", false, "print what it declares, and its parameters with their values, as JSON")
+	a.recipeFlags(cmd, &o)
 	return cmd
 }
 

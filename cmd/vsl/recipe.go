@@ -13,35 +13,10 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/spf13/cobra"
-
 	"vsl/engine"
 	"vsl/lua"
 	"vsl/recipes"
 )
-
-// recipeOptions are the flags of every verb that reads a recipe.
-type recipeOptions struct {
-	params    []string
-	allowHost bool
-}
-
-func (o *recipeOptions) addFlags(cmd *cobra.Command) {
-	cmd.Flags().StringArrayVarP(&o.params, "param", "p", nil, "give a parameter of the recipe: -p name=value (repeatable)")
-	cmd.Flags().BoolVar(&o.allowHost, "allow-host", false, "let the recipe reach files of the host outside its own folder")
-}
-
-func (o *recipeOptions) values() (map[string]string, error) {
-	m := map[string]string{}
-	for _, p := range o.params {
-		k, v, ok := strings.Cut(p, "=")
-		if !ok || k == "" {
-			return nil, &usageError{msg: fmt.Sprintf("-p %s: not of the form name=value", p)}
-		}
-		m[k] = v
-	}
-	return m, nil
-}
 
 // recipeFile is a recipe that was found but not read as Lua yet.
 type recipeFile struct {
@@ -99,8 +74,9 @@ type loaded struct {
 }
 
 // load reads a recipe; e may be nil where nothing will be done with it.
-func (a *app) load(ctx context.Context, e *engine.Engine, file *recipeFile, params map[string]string, allowHost bool) (*loaded, error) {
-	o := lua.Options{Params: params, AllowHost: allowHost, Dir: file.dir, Stdout: a.ui.notes(), Stderr: a.ui.notes()}
+func (a *app) load(ctx context.Context, e *engine.Engine, file *recipeFile, g given) (*loaded, error) {
+	o := lua.Options{Params: g.params, More: g.file, LookupEnv: g.env, Optional: g.optional, AllowHost: g.allowHost,
+		Dir: file.dir, Stdout: a.ui.notes(), Stderr: a.ui.notes()}
 	if e != nil {
 		o.Engine = e
 	}
@@ -108,16 +84,13 @@ func (a *app) load(ctx context.Context, e *engine.Engine, file *recipeFile, para
 	if err != nil {
 		return nil, &recipeError{err}
 	}
-	origin := engine.Origin{Path: file.origin, File: filepath.Base(file.path), AllowHost: allowHost}
-	if len(params) > 0 {
-		origin.Params = params
-	}
+	origin := engine.Origin{Path: file.origin, File: filepath.Base(file.path), AllowHost: g.allowHost, Params: r.Given()}
 	return &loaded{Recipe: r, file: file, origin: origin}, nil
 }
 
 // loadArg is findRecipe and load with a verb's flags.
 func (a *app) loadArg(ctx context.Context, e *engine.Engine, arg string, o recipeOptions) (*loaded, error) {
-	params, err := o.values()
+	g, err := o.given()
 	if err != nil {
 		return nil, err
 	}
@@ -125,7 +98,7 @@ func (a *app) loadArg(ctx context.Context, e *engine.Engine, arg string, o recip
 	if err != nil {
 		return nil, err
 	}
-	return a.load(ctx, e, file, params, o.allowHost)
+	return a.load(ctx, e, file, g)
 }
 
 // guests are those of the recipe that names name, with what they come after;
@@ -208,7 +181,7 @@ func (a *app) loadKept(ctx context.Context, e *engine.Engine, name string) (*loa
 	if err != nil {
 		return nil, err
 	}
-	l, err := a.load(ctx, e, &recipeFile{path: path, src: src, origin: origin.Path}, origin.Params, origin.AllowHost)
+	l, err := a.load(ctx, e, &recipeFile{path: path, src: src, origin: origin.Path}, recorded(origin))
 	if err != nil {
 		return nil, err
 	}

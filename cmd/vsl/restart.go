@@ -116,7 +116,7 @@ func (a *app) loadAgain(ctx context.Context, e *engine.Engine, name string, orig
 	}
 	file, err := findRecipe(origin.Path)
 	if err == nil {
-		return a.load(ctx, e, file, origin.Params, origin.AllowHost)
+		return a.load(ctx, e, file, recorded(origin))
 	}
 	l, kerr := a.loadKept(ctx, e, name)
 	if errors.Is(kerr, fs.ErrNotExist) {

@@ -85,7 +85,7 @@ func (a *app) templateBuildCommand() *cobra.Command {
 		},
 	}
 	cmd.ValidArgsFunction = a.completeRecipe
-	o.addFlags(cmd)
+	a.recipeFlags(cmd, &o)
 	return cmd
 }
 

@@ -21,7 +21,8 @@ type topicPage struct {
 func topicPages() []topicPage {
 	return []topicPage{
 		{"recipe", "how a recipe is written, and the keys of a guest", recipePage},
-		{"values", "templates, probes and parameters: what the keys are given", valuesPage},
+		{"values", "templates, probes and addresses: what the keys are given", valuesPage},
+		{"params", "parameters, pools and secrets: recipes that fit many hosts", paramsPage},
 		{"flows", "the phases of a guest, and what a flow may call", flowsPage},
 		{"default-flows", "the flows of a guest whose recipe gives none", func() string { return stdlibFile("flows") }},
 		{"std", "the small library of helpers: require \"vsl.std\"", func() string { return stdlibFile("std") }},
@@ -65,7 +66,7 @@ func recipePage() string {
 exist are errors that name the line. Paths begin at the recipe's own folder; what reaches the host
 beyond it is refused without --allow-host. vsl recipes show NAME prints the embedded recipes.
 A command is a list, or a string that /bin/sh runs; sizes are written as "256M", durations as "20s".
-What a template, a probe and a parameter take: vsl help values. What a function may call: vsl help flows.
+What a template and a probe take: vsl help values. Parameters, pools, secrets: vsl help params. What a function may call: vsl help flows.
 ` + keys("Keys of guest:", bind.GuestSchema) + keys("Keys of limit (live: changes while the guest runs):", bind.LimitSchema) +
 		keys("Keys of an entry of limit.io:", bind.IOSchema) + keys("Keys of limit.sched:", bind.SchedSchema) +
 		keys("Keys of stop:", bind.StopSchema)
@@ -80,9 +81,9 @@ func valuesPage() string {
   ip = subnet("127.77.0.0/24"):at(10)       the tenth address of a range
   limit = { pids = param.int("pids", { default = 64, min = 1 }) }    a parameter, given with -p pids=99
 
-A parameter is param.string, int, number, bool or list; without a default it must be given.
+A parameter without a default must be given: vsl help params.
 `
-	for _, s := range []*bind.Schema{bind.TemplateSchema, bind.DebianSchema, bind.TarSchema, bind.AddressSchema, bind.ParamSchema("string")} {
+	for _, s := range []*bind.Schema{bind.TemplateSchema, bind.DebianSchema, bind.TarSchema, bind.AddressSchema} {
 		text += keys(s.Name+": "+s.Doc, s)
 	}
 	for _, kind := range sortedNames(bind.ProbeSchemas) {

@@ -33,7 +33,7 @@ func (a *app) upCommand() *cobra.Command {
 		RunE:    func(cmd *cobra.Command, args []string) error { return a.runUp(cmd.Context(), args[0], args[1:], o) },
 	}
 	cmd.ValidArgsFunction = a.completeRecipeThenGuests
-	o.addFlags(cmd)
+	a.recipeFlags(cmd, &o.recipeOptions)
 	cmd.Flags().BoolVar(&o.keep, "keep", false, "leave what a failed guest made, for a look at it")
 	cmd.Flags().IntVar(&o.parallel, "parallel", 0, "guests to bring up at once (default 16)")
 	cmd.Flags().BoolVar(&o.json, "json", false, "print what was done as JSON")

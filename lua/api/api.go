@@ -9,7 +9,6 @@ import (
 	"maps"
 	"os"
 	"slices"
-	"strings"
 	"sync"
 
 	lua "github.com/yuin/gopher-lua"
@@ -30,10 +29,13 @@ type Engine interface {
 // Options say what a recipe may reach and what it is given.
 type Options struct {
 	Engine    Engine
-	Dir       string            // the recipe's folder: relative paths begin here
-	Params    map[string]string // from the command line
-	AllowHost bool              // host paths outside the recipe's folder
-	Log       io.Writer         // of log.info and its kin; nil is os.Stderr
+	Dir       string                           // the recipe's folder: relative paths begin here
+	Params    map[string]string                // values given on the command line
+	More      map[string]bind.Given            // values given elsewhere, such as in a file; Params win
+	LookupEnv func(name string) (string, bool) // where values come from at last; may be nil
+	Optional  bool                             // no parameter has to be given: to see which there are
+	AllowHost bool                             // host paths outside the recipe's folder
+	Log       io.Writer                        // of log.info and its kin; nil is os.Stderr
 }
 
 // Decl is one guest as declared, with its own flows in Lua.
@@ -50,6 +52,7 @@ type API struct {
 	Templates []*engine.Template
 	Builds    map[string]*lua.LFunction // build flows by template name
 	Params    []*bind.Param
+	Pools     []*engine.Pool
 
 	handles  map[string]*lua.LUserData
 	types    map[string]*lua.LTable // metatables by LuaType
@@ -82,6 +85,8 @@ func Open(s *runtime.State, o Options) *API {
 	a.openDeclarations()
 	a.openProbe()
 	a.openParam()
+	a.openSecret()
+	a.openPool()
 	a.openSubnet()
 	a.openLog()
 	a.openPrimitives()
@@ -94,23 +99,12 @@ func (a *API) Finish() {
 		a.S.Report(&bind.Error{Pos: p.pos, Msg: fmt.Sprintf("%s %q has no table", p.kind, p.name), Hint: fmt.Sprintf("write %s %q { … }", p.kind, p.name)})
 	}
 	a.pending = nil
-	names := make([]string, len(a.Params))
-	for i, p := range a.Params {
-		names[i] = p.Name
-	}
-	for _, given := range slices.Sorted(maps.Keys(a.o.Params)) {
-		if !slices.Contains(names, given) {
-			hint := bind.DidYouMean(given, names)
-			if hint == "" && len(names) > 0 {
-				hint = "known: " + strings.Join(names, ", ")
-			}
-			a.S.Report(&bind.Error{Msg: fmt.Sprintf("the recipe has no parameter %q", given), Hint: hint})
-		}
-	}
+	a.finishParams()
+	a.finishPools()
 }
 
 func (a *API) decoder(l *lua.LState) *bind.Decoder {
-	return &bind.Decoder{Where: a.S.TablePos, Pos: a.S.Pos(l), Dir: a.o.Dir}
+	return &bind.Decoder{Where: a.S.TablePos, Pos: a.S.Pos(l), Dir: a.o.Dir, Matches: a.S.Matches}
 }
 
 // settle handles a declaration's mistakes: while a recipe is read they are

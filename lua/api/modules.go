@@ -32,55 +32,6 @@ func (a *API) openProbe() {
 	a.S.SetGlobal("probe", t)
 }
 
-func (a *API) openParam() {
-	t := a.S.L().NewTable()
-	for kind := range bind.ParamTypes {
-		t.RawSetString(kind, a.S.Func("param."+kind, func(l *lua.LState) int { return a.param(l, kind) }))
-	}
-	a.S.Strict("param", t)
-	a.S.SetGlobal("param", t)
-}
-
-func (a *API) param(l *lua.LState, kind string) int {
-	name, ok := l.Get(1).(lua.LString)
-	if !ok || name == "" {
-		a.S.Raisef(l, fmt.Sprintf(`write param.%s("name", { default = … })`, kind), "param.%s must be given a name, not %s", kind, bind.Describe(l.Get(1)))
-	}
-	t, ok := l.Get(2).(*lua.LTable)
-	if !ok && l.Get(2) != lua.LNil {
-		a.S.Raisef(l, fmt.Sprintf(`write param.%s(%q, { default = … })`, kind, string(name)), "param.%s must be given a table, not %s", kind, bind.Describe(l.Get(2)))
-	}
-	if t == nil {
-		t = l.NewTable()
-	}
-	var given *string
-	if v, ok := a.o.Params[string(name)]; ok {
-		given = &v
-	}
-	d := a.decoder(l)
-	p := d.Param(kind, string(name), t, given)
-	for _, other := range a.Params {
-		if other.Name == p.Name {
-			d.Failf(bind.Place{What: fmt.Sprintf("parameter %q", p.Name)}, "", "is declared twice, first at %s", other.Pos)
-		}
-	}
-	a.settle(l, d)
-	a.Params = append(a.Params, p)
-	switch v := p.Value.(type) {
-	case string:
-		l.Push(lua.LString(v))
-	case int64:
-		l.Push(lua.LNumber(v))
-	case float64:
-		l.Push(lua.LNumber(v))
-	case bool:
-		l.Push(lua.LBool(v))
-	case []string:
-		l.Push(stringList(l, v))
-	}
-	return 1
-}
-
 // Subnet is a range of addresses to take single ones from.
 type Subnet struct{ p netip.Prefix }
 

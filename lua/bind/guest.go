@@ -46,6 +46,7 @@ var GuestSchema = &Schema{Name: "guest", Doc: "A virtual private server.", Keys:
 	{Name: "ready", Type: readyType, Default: "sd_notify for systemd, else that init runs", Doc: "probe, flow or time to wait"},
 	{Name: "shutdown", Type: Func, Default: "shutdown of vsl.flows", Doc: "flow that brings the guest down"},
 	{Name: "stop", Type: Object(StopSchema), Live: true, Doc: "signals and times of a graceful stop"},
+	{Name: "secrets", Type: secretsType, Doc: "files of the guest's /run/secrets, by their names"},
 }}
 
 var cloneKind = Choice("overlay", "reflink", "copy")
@@ -135,10 +136,10 @@ func checkHostname(v any) error {
 	return nil
 }
 
-// Named is a value that stands for a guest: a handle.
+// Named is a value that stands for a guest or a pool: a handle.
 type Named interface{ GuestName() string }
 
-var afterType = &Type{Name: "guests", Want: `guests, such as { db = "ready" }`, Conv: convAfter}
+var afterType = &Type{Name: "guests", Want: `guests or pools, such as { db = "ready" }`, Conv: convAfter}
 
 func convAfter(d *Decoder, at Place, v lua.LValue) (any, error) {
 	nameOf := func(v lua.LValue) (string, bool) {
@@ -209,7 +210,8 @@ func (d *Decoder) Guest(name string, t *lua.LTable) (*engine.Spec, Flows) {
 		Env: Get[map[string]string](v, "env"), Limits: Limits(Get[Values](v, "limit")),
 		Net:  engine.Net{Mode: Get[string](v, "net"), Addrs: Get[[]engine.Address](v, "ip")},
 		Stop: stop(Get[Values](v, "stop")), After: Get[map[string]string](v, "after"),
-		Pos: d.Pos, KeyPos: d.Keys,
+		Secrets: Get[map[string]engine.Secret](v, "secrets"),
+		Pos:     d.Pos, KeyPos: d.Keys,
 	}
 	if s.Template == nil {
 		s.Template = Anonymous(engine.Source{Kind: "host"}, d.Pos)

@@ -80,6 +80,9 @@ type Decoder struct {
 	Dir   string     // relative host paths begin here
 	Errs  []error
 	Keys  map[string]engine.Pos
+	// Matches tells whether a Lua pattern matches the whole of a text; nil does
+	// not look.
+	Matches func(text, pattern string) (bool, error)
 }
 
 // errSilent marks a value whose mistake was reported before.
@@ -287,7 +290,7 @@ func Each(t *lua.LTable, f func(k, v lua.LValue)) {
 // completion.
 func Schemas() []*Schema {
 	all := []*Schema{GuestSchema, TemplateSchema, DebianSchema, TarSchema, LimitSchema, IOSchema, RlimitSchema, SchedSchema,
-		AddressSchema, StopSchema, stopStep, ContextSchema, CowCloneSchema, BindIPSchema, BootSchema, KillSchema,
+		AddressSchema, StopSchema, stopStep, PoolSchema, SecretSchema, ContextSchema, CowCloneSchema, BindIPSchema, BootSchema, KillSchema,
 		ExecSchema, WriteSchema, MkdirSchema, WaitSchema}
 	for _, kind := range slices.Sorted(maps.Keys(ProbeSchemas)) {
 		all = append(all, ProbeSchemas[kind])
