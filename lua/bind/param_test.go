@@ -83,7 +83,9 @@ func TestParam(t *testing.T) {
 	defer l.Close()
 	for _, tt := range tests {
 		t.Run(tt.kind+" "+tt.given, func(t *testing.T) {
-			d := &Decoder{Matches: func(text, pattern string) (bool, error) { return pattern == "%l+" && text == strings.ToLower(text) && !strings.ContainsAny(text, "0123456789"), nil }}
+			d := &Decoder{Matches: func(text, pattern string) (bool, error) {
+				return pattern == "%l+" && text == strings.ToLower(text) && !strings.ContainsAny(text, "0123456789"), nil
+			}}
 			var given *Given
 			if tt.given != "-" {
 				given = &Given{Text: tt.given, From: "-p"}
