@@ -133,6 +133,7 @@ func (l *launch) prepare() (err error) {
 	if err := l.openFailed(); err != nil {
 		return err
 	}
+	root.Secrets, g.secrets = g.secrets, nil
 	if l.root, err = root.Open(); err != nil {
 		return err
 	}

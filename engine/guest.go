@@ -24,6 +24,7 @@ type guest struct {
 	notify  *notifySocket    // of the boot in this transaction
 	console *console         // likewise
 	tree    *rootfs.Template // being built: its root instead of a clone
+	secrets []rootfs.File    // of the boot that comes next
 }
 
 // process is a child of this process that must be reaped.

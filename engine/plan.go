@@ -116,6 +116,7 @@ func planGuest(s *Spec, provisioned bool) []Step {
 	var steps []Step
 	if pos, ok := s.Custom["provision"]; ok && !provisioned {
 		steps = append(steps, acquire...)
+		steps = append(steps, secretSteps(s)...)
 		steps = append(steps, bootSteps(name, BootArgs{Idle: true})...)
 		steps = append(steps, Step{Op: OpFlow, Guest: name, Target: "provision (" + pos.String() + ")"})
 	}
@@ -125,6 +126,7 @@ func planGuest(s *Spec, provisioned bool) []Step {
 		if len(steps) == 0 {
 			steps = append(steps, acquire...)
 		}
+		steps = append(steps, secretSteps(s)...)
 		steps = append(steps, bootSteps(name, BootArgs{Init: s.Init, Command: s.Command})...)
 	}
 	ready := Step{Op: OpReady, Guest: name, Target: "by the default of its init"}
@@ -148,6 +150,7 @@ func (g *guest) compare() (Change, []string) {
 		return ChangeStart, []string{"stopped"}
 	}
 	live, restart := specDiff(g.rec.Spec, g.spec)
+	restart = append(restart, g.secretDiff()...)
 	switch {
 	case len(restart) > 0:
 		for _, l := range live {
@@ -171,7 +174,7 @@ func specDiff(old, now *Spec) (live, restart []string) {
 	a, b := reflect.ValueOf(*old), reflect.ValueOf(*now)
 	for i := range a.NumField() {
 		f := a.Type().Field(i)
-		if f.Name == "Pos" || f.Name == "KeyPos" || f.Name == "Custom" {
+		if f.Name == "Pos" || f.Name == "KeyPos" || f.Name == "Custom" || f.Name == "Secrets" {
 			continue
 		}
 		x, y := a.Field(i).Interface(), b.Field(i).Interface()

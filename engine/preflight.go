@@ -11,6 +11,11 @@ import (
 // Validate it gives all mistakes at once.
 func (e *Engine) preflight(v *validator, specs []*Spec) error {
 	for _, s := range specs {
+		if run, err := e.readRun(s.Name); err != nil {
+			return err
+		} else if !(&guest{run: run}).running() {
+			e.secretsAtHand(v, s)
+		}
 		if s.Limits.String() != "none" {
 			l, err := e.layout()
 			if err != nil {

@@ -23,6 +23,9 @@ type record struct {
 	Created     time.Time `json:"created"`
 	Provisioned bool      `json:"provisioned"`
 	Recipe      Origin    `json:"recipe,omitzero"`
+	// SecretMACs tell by the name of a secret whether its text is still the one
+	// that the guest was booted with; see secretMAC.
+	SecretMACs map[string]string `json:"secret_macs,omitempty"`
 }
 
 // Origin says which recipe a guest came from. The recipe as it was is kept in

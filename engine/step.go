@@ -20,6 +20,7 @@ const (
 	OpAddress  Op = "add address"    // bind_ip
 	OpConfine  Op = "confine to"     // bind_ip
 	OpOwnNet   Op = "own network"    // bind_ip, mode none
+	OpSecrets  Op = "take secrets"   // boot
 	OpBoot     Op = "boot"           // boot
 	OpTemplate Op = "build template" // before the guests
 	OpFlow     Op = "run flow"       // a flow written in the recipe
@@ -153,6 +154,8 @@ func (g *guest) act(ctx context.Context, s Step) error {
 		return g.confine(*s.Net)
 	case OpOwnNet:
 		return g.ownNet(*s.Net)
+	case OpSecrets:
+		return g.takeSecrets()
 	case OpBoot:
 		return g.boot(ctx, *s.Boot)
 	}
@@ -190,5 +193,5 @@ func (g *guest) BindIP(ctx context.Context, n Net) error {
 // Boot starts pid 1 of the context: the guest's own init, or a command below
 // vsl's reaper.
 func (g *guest) Boot(ctx context.Context, a BootArgs) error {
-	return g.do(ctx, false, bootSteps(g.spec.Name, a))
+	return g.do(ctx, false, append(secretSteps(g.spec), bootSteps(g.spec.Name, a)...))
 }

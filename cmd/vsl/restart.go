@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -93,6 +94,10 @@ func (a *app) planReboots(ctx context.Context, e *engine.Engine, names []string)
 		}
 		var err error
 		if r.decls, err = r.l.guests(wanted[r.l]); err != nil {
+			return nil, err
+		}
+		down := slices.DeleteFunc(slices.Clone(r.decls), func(d engine.Declared) bool { return !slices.Contains(names, d.Spec.Name) })
+		if err := e.SecretsAtHand(down); err != nil {
 			return nil, err
 		}
 	}

@@ -26,6 +26,7 @@ import (
 //   - What takes longer than a second says what it is at: on a terminal in one
 //     line that is rewritten, elsewhere in plain lines.
 //   - What a guest wrote never reaches a terminal with its control codes.
+//   - What it prints holds no secret that vsl has read.
 type ui struct {
 	in               io.Reader
 	out, err         io.Writer
@@ -181,7 +182,7 @@ func (u *ui) write(w io.Writer, text string) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.live.clear()
-	_, _ = io.WriteString(w, text) // a reader that went away is no mistake of ours
+	_, _ = io.WriteString(w, engine.Redact(text)) // a reader that went away is no mistake of ours
 }
 
 // notes is standard error for others to write to.

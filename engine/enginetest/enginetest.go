@@ -7,8 +7,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path"
+	"slices"
 	"sort"
 	"strings"
 	"sync"
@@ -168,7 +170,8 @@ func (g *Guest) BindIP(ctx context.Context, n engine.Net) error {
 
 // Boot records boot.
 func (g *Guest) Boot(ctx context.Context, a engine.BootArgs) error {
-	args := fields("init", strings.Join(a.Init, " "), "command", strings.Join(a.Command, " "), "hostname", a.Hostname)
+	args := fields("init", strings.Join(a.Init, " "), "command", strings.Join(a.Command, " "), "hostname", a.Hostname,
+		"secrets", strings.Join(slices.Sorted(maps.Keys(g.spec.Secrets)), ","))
 	args = append(args, flat(struct {
 		Env  map[string]string `json:"env,omitempty"`
 		Idle bool              `json:"idle,omitempty"`

@@ -37,6 +37,9 @@ func (o *OpenRoot) attachInside(root, userns int) error {
 		return err
 	}
 	sys.Close(lock)
+	if err := o.attachSecrets(run); err != nil {
+		return err
+	}
 	if o.sysfs >= 0 {
 		err := sys.SetMountAttr(o.sysfs, sys.AttrRdonly|sys.AttrNosuid|sys.AttrNodev|sys.AttrNoexec, -1)
 		if err == nil {

@@ -26,6 +26,7 @@ type Root struct {
 	UID      int    // the host's id of guest root; its range is 65,536 ids
 	Binds    []Bind // the template's and the guest's own
 	OwnNetNS bool   // the child mounts a /sys of its own network namespace
+	Secrets  []File // of /run/secrets
 }
 
 // OpenRoot holds a Root's detached mounts. Nothing of it is visible anywhere

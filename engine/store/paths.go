@@ -58,6 +58,9 @@ func (p Paths) Guests() string    { return filepath.Join(p.Root, "guests") }
 func (p Paths) Templates() string { return filepath.Join(p.Root, "templates") }
 func (p Paths) XIDs() string      { return filepath.Join(p.Root, "xids") }
 
+// SecretKey is the key by which it can be told whether a secret has changed.
+func (p Paths) SecretKey() string { return filepath.Join(p.Root, "secret.key") }
+
 // Guest is the folder of one guest; the other methods give what is in it.
 func (p Paths) Guest(name string) string   { return filepath.Join(p.Guests(), name) }
 func (p Paths) Record(name string) string  { return filepath.Join(p.Guest(name), "guest.json") }

@@ -24,6 +24,7 @@ for i = 1, 2 do
   guest("web" .. i) {
     template = debian, ip = "127.77.5.1" .. i, limit = { memory = "512M", pids = 512 },
     provision = function(g) g:write("/var/www/html/index.html", "page of " .. g.name) end,
+    secrets = { token = { from = secret.file("token"), owner = 33 } },
   }
 end`
 
@@ -38,6 +39,9 @@ func TestDebian(t *testing.T) {
 		}
 	}
 	recipe := r.recipe(debianRecipe)
+	if err := os.WriteFile(filepath.Join(r.src, "token"), []byte("token of the web"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	up := func(t *testing.T) {
 		t.Helper()
 		if res := r.vsl("up", "--allow-host", recipe); res.code != 0 {
@@ -56,6 +60,7 @@ func TestDebian(t *testing.T) {
 		{"readiness came by notification", d.ready},
 		{"a limit is what the guest reads", d.memoryMax},
 		{"each guest is itself", d.identity},
+		{"secrets stay where systemd finds /run mounted", d.secret},
 		{"nginx and redis keep to their own guest", d.services},
 		{"the template never changes", func(t *testing.T) { d.vandal(t); expect(t, "hash of the template", hashTree(t, template), before) }},
 		{"guests share one page cache", d.pageCache},
@@ -125,6 +130,13 @@ func (d *debian) identity(t *testing.T) {
 	if err != nil || up > since+2 || up < 0.1 {
 		t.Errorf("uptime %.1f s after %.1f s", up, since)
 	}
+}
+
+func (d *debian) secret(t *testing.T) {
+	expect(t, "the secret", d.r.out("web1", "cat", "/run/secrets/token"), "token of the web")
+	expect(t, "its owner and mode", d.r.out("web1", "stat", "-c", "%U %a", "/run/secrets/token"), "www-data 400")
+	expect(t, "what systemd has mounted on /run", d.r.sh("web1", "grep -c ' /run tmpfs ' /proc/mounts"), "1")
+	expect(t, "unit that reads it", d.r.out("web1", "systemd-run", "--wait", "--pipe", "-q", "-p", "User=www-data", "cat", "/run/secrets/token"), "token of the web")
 }
 
 func (d *debian) services(t *testing.T) {

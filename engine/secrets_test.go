@@ -1,0 +1,98 @@
+package engine
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func TestSecretRead(t *testing.T) {
+	dir := t.TempDir()
+	file := func(name, text string) string {
+		p := filepath.Join(dir, name)
+		if err := os.WriteFile(p, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return p
+	}
+	t.Setenv("TEST_SECRET", "from the environment")
+	t.Setenv("TEST_EMPTY", "")
+	for _, tt := range []struct {
+		s         Secret
+		want, err string
+	}{
+		{Secret{File: file("plain", "text\n")}, "text\n", ""},
+		{Secret{File: file("long", strings.Repeat("x", secretMax))}, strings.Repeat("x", secretMax), ""},
+		{Secret{File: file("longer", strings.Repeat("x", secretMax+1))}, "", "more than 65536 bytes"},
+		{Secret{File: file("empty", "")}, "", "it is empty"},
+		{Secret{File: dir}, "", "it is no plain file"},
+		{Secret{File: filepath.Join(dir, "none")}, "", "no such file"},
+		{Secret{Env: "TEST_SECRET"}, "from the environment", ""},
+		{Secret{Env: "TEST_EMPTY"}, "", "the variable is not set"},
+		{Secret{Env: "TEST_NONE"}, "", "the variable is not set"},
+	} {
+		got, err := tt.s.read()
+		if string(got) != tt.want || (err == nil) != (tt.err == "") || err != nil && !strings.Contains(err.Error(), tt.err) {
+			t.Errorf("%s: %d bytes, error %v; want %d, %q", tt.s, len(got), err, len(tt.want), tt.err)
+		}
+	}
+}
+
+func TestSecretKeyIsMadeOnce(t *testing.T) {
+	e, err := Open(Options{Root: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if key, err := e.secretKey(false); key != nil || err != nil {
+		t.Errorf("a key without one being made: %v, %v", key, err)
+	}
+	first, err := e.secretKey(true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := e.secretKey(true)
+	if err != nil || string(again) != string(first) {
+		t.Errorf("another key: %v", err)
+	}
+	info, err := os.Stat(e.paths.SecretKey())
+	if err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("its file: %v, %v", info, err)
+	}
+	a := secretMAC(first, "web1", "pw", []byte("x"))
+	for what, other := range map[string]string{
+		"guest": secretMAC(first, "web2", "pw", []byte("x")), "name": secretMAC(first, "web1", "pww", []byte("x")),
+		"text": secretMAC(first, "web1", "pw", []byte("y")), "key": secretMAC([]byte("other"), "web1", "pw", []byte("x")),
+	} {
+		if a == other {
+			t.Errorf("the %s makes no difference", what)
+		}
+	}
+	if err := os.WriteFile(e.paths.SecretKey(), []byte("short"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := e.secretKey(true); err == nil {
+		t.Error("a key that is cut off is taken")
+	}
+}
+
+func TestRedact(t *testing.T) {
+	if got := Redact("nothing is secret yet"); got != "nothing is secret yet" {
+		t.Errorf("without secrets: %q", got)
+	}
+	redactSecret("pw", []byte("a \"b\" c\nsecond line\n"))
+	redactSecret("longer", []byte("second line and more"))
+	redactSecret("short", []byte("abc"))
+	for in, want := range map[string]string{
+		"it is a \"b\" c\nsecond line\n!": "it is [secret pw]\n!",
+		"only second line here":           "only [secret pw] here",
+		`{"x": "a \"b\" c"}`:              `{"x": "[secret pw]"}`,
+		`{"x": "a \"b\" c\nsecond line"}`: `{"x": "[secret pw]"}`,
+		"second line and more":            "[secret longer]",
+		"abc and abcd":                    "abc and abcd",
+	} {
+		if got := Redact(in); got != want {
+			t.Errorf("Redact(%q) = %q, want %q", in, got, want)
+		}
+	}
+}
