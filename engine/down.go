@@ -7,11 +7,12 @@ import (
 	"time"
 )
 
-// DownOptions say how to bring guests down. Flow gives a guest's own shutdown
-// flow, from the recipe it was booted with.
+// DownOptions say how to bring guests down. Flows gives a guest's own flows,
+// from the recipe it was booted with; without it guests are killed.
 type DownOptions struct {
-	Flow   func(ctx context.Context, name string) (Flow, error)
+	Flows  func(ctx context.Context, name string) (Flows, error)
 	Remove bool // also remove the guest and all it wrote
+	Force  bool // a destroy flow that fails does not keep the guest
 }
 
 // Down brings guests down, those first that come after others. Whatever its
@@ -60,14 +61,25 @@ func (e *Engine) Down(ctx context.Context, names []string, o DownOptions) ([]Out
 func (e *Engine) down1(ctx context.Context, g *guest, o DownOptions) Outcome {
 	begin := time.Now()
 	out := Outcome{Guest: g.spec.Name, Change: ChangeNone}
-	out.Err = g.within(ctx, false, func() error {
+	out.Err = g.failed("shutdown", g.within(ctx, false, func() error {
 		grp, err := g.group()
 		if err != nil {
 			return err
 		}
+		var flows Flows
+		if o.Flows != nil && (g.running() || o.Remove) {
+			if flows, err = o.Flows(ctx, g.spec.Name); err != nil {
+				return err
+			}
+		}
+		if o.Remove {
+			if err := g.destroy(ctx, &flows, o.Force); err != nil {
+				return err
+			}
+		}
 		if grp.Exists() {
 			out.Change = ChangeDown
-			if err := g.shutDown(ctx, o); err != nil {
+			if err := g.shutDown(ctx, &flows); err != nil {
 				return err
 			}
 		}
@@ -76,28 +88,30 @@ func (e *Engine) down1(ctx context.Context, g *guest, o DownOptions) Outcome {
 			return e.removeGuest(g.spec.Name)
 		}
 		return nil
-	})
-	if out.Err != nil {
-		out.Err = &GuestError{Guest: g.spec.Name, Phase: "shutdown", Err: out.Err}
-	}
+	}))
 	out.Took = time.Since(begin)
 	return out
 }
 
+// destroy runs the destroy phase, in which a guest takes leave of what knows it.
+func (g *guest) destroy(ctx context.Context, f *Flows, force bool) error {
+	if !f.has("destroy", f.Destroy) {
+		return nil
+	}
+	err := g.phase(ctx, f, "destroy", f.Destroy)
+	if err != nil && force && ctx.Err() == nil {
+		g.e.log.Warn().Str("guest", g.spec.Name).Msg(err.Error() + "; removing it all the same")
+		return nil
+	}
+	return err
+}
+
 // shutDown runs the shutdown flow and then makes sure. Being killed in the
 // middle is made good by ending it: that is the undo.
-func (g *guest) shutDown(ctx context.Context, o DownOptions) error {
+func (g *guest) shutDown(ctx context.Context, f *Flows) error {
 	g.ending()
-	var flow Flow
-	if g.running() && o.Flow != nil {
-		var err error
-		if flow, err = o.Flow(ctx, g.spec.Name); err != nil {
-			return err
-		}
-	}
-	if flow != nil {
-		g.e.progress(Progress{Subject: g.spec.Name, Stage: "shutdown"})
-		if err := g.boundedFlow(ctx, flow); err != nil {
+	if g.running() && f.has("shutdown", f.Shutdown) {
+		if err := g.phase(ctx, f, "shutdown", g.boundedFlow(f.Shutdown)); err != nil {
 			return err
 		}
 	}
@@ -106,16 +120,22 @@ func (g *guest) shutDown(ctx context.Context, o DownOptions) error {
 
 // boundedFlow runs a shutdown flow, but not for ever: what it waits for is the
 // guest's to give, and a guest that gives nothing must go down all the same.
-func (g *guest) boundedFlow(ctx context.Context, flow Flow) error {
-	bounded, done := context.WithTimeoutCause(ctx, g.spec.Stop.flowBound(), errFlowTooLong)
-	defer done()
-	err := flow(bounded, g)
-	if err != nil && ctx.Err() == nil && errors.Is(context.Cause(bounded), errFlowTooLong) {
-		g.e.log.Warn().Str("guest", g.spec.Name).Stringer("after", g.spec.Stop.flowBound()).
-			Msg("its shutdown flow did not end; killing. stop.timeout gives it longer")
+func (g *guest) boundedFlow(flow Flow) Flow {
+	if flow == nil {
 		return nil
 	}
-	return err
+	bound := g.spec.Stop.flowBound()
+	return func(ctx context.Context, _ Guest) error {
+		bounded, done := context.WithTimeoutCause(ctx, bound, errFlowTooLong)
+		defer done()
+		err := flow(bounded, g)
+		if err != nil && ctx.Err() == nil && errors.Is(context.Cause(bounded), errFlowTooLong) {
+			g.e.log.Warn().Str("guest", g.spec.Name).Stringer("after", bound).
+				Msg("its shutdown flow did not end; killing. stop.timeout gives it longer")
+			return nil
+		}
+		return err
+	}
 }
 
 var errFlowTooLong = errors.New("the shutdown flow takes too long")

@@ -53,7 +53,7 @@ func (e *SpecError) Is(target error) bool { return target == ErrInvalid }
 // GuestError says which guest and which phase failed; it wraps the cause.
 type GuestError struct {
 	Guest string
-	Phase string // provision, boot, ready, shutdown
+	Phase string // one of Phases, or "before boot" and the like for a hook
 	Err   error
 	Log   []string // the last lines of the guest's log, where they help
 }

@@ -165,7 +165,7 @@ func (g *guest) compare() (Change, []string) {
 
 // liveFields may change while a guest runs; a change of any other needs a
 // restart, and of the template or the kind of clone a new guest.
-var liveFields = map[string]bool{"Limits": true, "After": true, "Stop": true, "Ready": true, "Custom": true, "Pool": true}
+var liveFields = map[string]bool{"Limits": true, "After": true, "Stop": true, "Ready": true, "Custom": true, "Pool": true, "Timeouts": true}
 
 var newFields = map[string]bool{"Template": true, "Clone": true}
 

@@ -39,13 +39,15 @@ type Spec struct {
 	Stop     Stop              `json:"stop,omitzero"`
 	Ready    *Probe            `json:"ready,omitempty"` // nil is the default: notification for systemd, else that pid 1 runs
 	After    map[string]string `json:"after,omitempty"` // guest name to "started" or "ready"
-	Secrets  map[string]Secret `json:"secrets,omitempty"`
-	Pool     string            `json:"pool,omitempty"` // the pool that it is of, "" where of none
+	// Timeouts bound flows by their phase; PhaseTimes are the defaults.
+	Timeouts map[string]time.Duration `json:"timeout,omitempty"`
+	Secrets  map[string]Secret        `json:"secrets,omitempty"`
+	Pool     string                   `json:"pool,omitempty"` // the pool that it is of, "" where of none
 
 	Pos Pos `json:"pos,omitzero"`
 	// KeyPos gives the line of each key of the declaration, for errors; "limit.memory" for nested ones.
 	KeyPos map[string]Pos `json:"-"`
-	// Custom names the flows that the recipe gives itself: provision, boot, ready, shutdown.
+	// Custom names the flows that the recipe gives itself, by phase, and its hooks: "hooks.before_boot".
 	Custom map[string]Pos `json:"custom,omitempty"`
 }
 

@@ -168,33 +168,34 @@ func (u *upRun) template(ctx context.Context, d Declared) error {
 }
 
 // phases takes one guest through its phases. It runs inside the transaction.
-func (g *guest) phases(ctx context.Context, d Declared, o UpOptions, m *marks) error {
-	fail := func(phase string, err error) error {
-		if err == nil {
-			return nil
+func (g *guest) phases(ctx context.Context, d Declared, o UpOptions, m *marks) (err error) {
+	defer func() {
+		if err != nil {
+			g.tellFailure(ctx, &d.Flows, err)
 		}
-		return &GuestError{Guest: g.spec.Name, Phase: phase, Err: err, Log: g.logIfUseful(phase)}
+	}()
+	if err := g.failed("prepare", g.adopt(d.Spec, o)); err != nil {
+		return err
 	}
-	if err := g.adopt(d.Spec, o); err != nil {
-		return fail("prepare", err)
-	}
-	if d.Flows.Provision != nil && !g.rec.Provisioned {
-		g.e.progress(Progress{Subject: g.spec.Name, Stage: "provision"})
-		if err := g.provision(ctx, d); err != nil {
-			return fail("provision", err)
+	if d.Flows.has("provision", d.Flows.Provision) && !g.rec.Provisioned {
+		if err := g.failed("provision", g.provision(ctx, d)); err != nil {
+			return err
 		}
 	}
-	g.e.progress(Progress{Subject: g.spec.Name, Stage: "boot"})
-	if err := d.Flows.Boot(ctx, g); err != nil {
-		return fail("boot", err)
+	if err := g.phase(ctx, &d.Flows, "boot", d.Flows.Boot); err != nil {
+		return err
 	}
 	if !g.running() {
-		return fail("boot", g.diedEarly(ctx))
+		return g.failed("boot", g.diedEarly(ctx))
 	}
 	m.markStarted()
-	g.e.progress(Progress{Subject: g.spec.Name, Stage: "ready"})
-	if err := g.becomeReady(ctx, d); err != nil {
-		return fail("ready", err)
+	if err := g.phase(ctx, &d.Flows, "ready", g.readyFlow(d)); err != nil {
+		return err
+	}
+	if d.Flows.has("run", d.Flows.Run) {
+		if err := g.phase(ctx, &d.Flows, "run", d.Flows.Run); err != nil {
+			return err
+		}
 	}
 	g.e.progress(Progress{Subject: g.spec.Name, Stage: "up"})
 	if !g.rec.Provisioned {
@@ -239,7 +240,7 @@ func (g *guest) provision(ctx context.Context, d Declared) error {
 	if err := g.Boot(ctx, BootArgs{Idle: true, Env: d.Spec.Env}); err != nil {
 		return err
 	}
-	if err := d.Flows.Provision(ctx, g); err != nil {
+	if err := g.phase(ctx, &d.Flows, "provision", d.Flows.Provision); err != nil {
 		return err
 	}
 	// The context goes too: what the flow did in it must not show in the boot.
@@ -250,11 +251,11 @@ func (g *guest) provision(ctx context.Context, d Declared) error {
 	return nil
 }
 
-func (g *guest) becomeReady(ctx context.Context, d Declared) error {
+func (g *guest) readyFlow(d Declared) Flow {
 	if d.Flows.Ready != nil {
-		return d.Flows.Ready(ctx, g)
+		return d.Flows.Ready
 	}
-	return g.WaitReady(ctx, g.defaultProbe())
+	return func(ctx context.Context, _ Guest) error { return g.WaitReady(ctx, g.defaultProbe()) }
 }
 
 // applyLive brings a running guest to its new declaration where that needs no
@@ -272,7 +273,7 @@ func (g *guest) applyLive(ctx context.Context) error {
 	g.update(func(r *record) {
 		spec := *r.Spec
 		spec.Limits, spec.After, spec.Stop, spec.Ready, spec.Pos = want.Limits, want.After, want.Stop, want.Ready, want.Pos
-		spec.Pool = want.Pool
+		spec.Pool, spec.Timeouts = want.Pool, want.Timeouts
 		r.Spec = &spec
 	})
 	return nil

@@ -188,10 +188,20 @@ func (r *Recipe) collect(ctx context.Context) error {
 // Declare gives the engine's view of one guest.
 func Declare(a *api.API, d *api.Decl, def engine.Flows) engine.Declared {
 	a.ExpandAfter(d.Spec)
+	flow := func(phase string) engine.Flow { return a.Flow(phase, d.Flows[phase]) }
 	out := engine.Declared{Spec: d.Spec, Flows: engine.Flows{
-		Provision: a.Flow(d.Flows.Provision), Boot: a.Flow(d.Flows.Boot),
-		Ready: a.ReadyFlow(d.Flows.Ready), Shutdown: a.Flow(d.Flows.Shutdown),
+		Provision: flow("provision"), Boot: flow("boot"), Ready: a.ReadyFlow(d.Flows["ready"]), Run: flow("run"),
+		Shutdown: flow("shutdown"), Destroy: flow("destroy"),
+		Before: map[string]engine.Flow{}, After: map[string]engine.Flow{}, OnFail: a.FailFlow(d.Flows[bind.OnFail]),
 	}}
+	for _, phase := range engine.Phases {
+		if hook := flow("before " + phase); hook != nil {
+			out.Flows.Before[phase] = hook
+		}
+		if hook := flow("after " + phase); hook != nil {
+			out.Flows.After[phase] = hook
+		}
+	}
 	if p := d.Spec.Ready; p != nil && p.Kind == "default" {
 		out.Flows.Ready = api.DefaultReady(*p)
 	}
@@ -253,5 +263,5 @@ func defaults(ctx context.Context, a *api.API) (engine.Flows, error) {
 	if !ok || !ok2 {
 		return engine.Flows{}, errors.New("vsl.flows has no boot or no shutdown")
 	}
-	return engine.Flows{Boot: a.Flow(boot), Shutdown: a.Flow(shutdown)}, nil
+	return engine.Flows{Boot: a.Flow("boot", boot), Shutdown: a.Flow("shutdown", shutdown)}, nil
 }

@@ -50,8 +50,8 @@ func (a *app) runDown(ctx context.Context, args []string, o downOptions) error {
 
 // bringDown is what down, restart and rm share.
 func (a *app) bringDown(ctx context.Context, e *engine.Engine, names []string, o engine.DownOptions, json bool) error {
-	flows := &shutdownFlows{a: a, e: e}
-	o.Flow = flows.of
+	flows := &keptFlows{a: a, e: e}
+	o.Flows = flows.of
 	out, err := e.Down(ctx, names, o)
 	a.ui.live.end()
 	if perr := a.printOutcomes(out, nil, json); perr != nil && err == nil {
@@ -120,45 +120,49 @@ func guestsFrom(e *engine.Engine, guests []engine.Guest, recipe string) []string
 	return names
 }
 
-// shutdownFlows finds the shutdown flow of each guest.
-
-type shutdownFlows struct {
+// keptFlows finds the flows of each guest that end it, in the recipe kept from its
+// boot. One whose recipe has none of its own gets the default ones without reading it.
+type keptFlows struct {
 	a   *app
 	e   *engine.Engine
 	mu  sync.Mutex
 	def *engine.Flows
 }
 
-func (s *shutdownFlows) of(ctx context.Context, name string) (engine.Flow, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	g, err := s.e.Lookup(name)
+// endings are the flows and hooks that may run at a guest's end.
+var endings = []string{"shutdown", "destroy", "hooks.before_shutdown", "hooks.after_shutdown", "hooks.before_destroy", "hooks.after_destroy"}
+
+func (k *keptFlows) of(ctx context.Context, name string) (engine.Flows, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	g, err := k.e.Lookup(name)
 	if err != nil {
-		return nil, err
+		return engine.Flows{}, err
 	}
-	if _, own := g.Spec().Custom["shutdown"]; !own {
-		return s.standard()
+	own := g.Spec().Custom
+	if !slices.ContainsFunc(endings, func(flow string) bool { _, is := own[flow]; return is }) {
+		return k.standard()
 	}
-	l, err := s.a.loadKept(ctx, s.e, name)
+	l, err := k.a.loadKept(ctx, k.e, name)
 	if err == nil {
 		if d, ok := l.declared(name); ok {
-			return d.Flows.Shutdown, nil
+			return d.Flows, nil
 		}
 		err = fmt.Errorf("it does not declare %q", name)
 	}
-	s.a.ui.note("%s: the recipe kept from its boot cannot be used: %v", name, err)
-	s.a.ui.note("%s: shutting down by the default flow", name)
-	return s.standard()
+	k.a.ui.note("%s: the recipe kept from its boot cannot be used: %v", name, err)
+	k.a.ui.note("%s: going on with the default flows", name)
+	return k.standard()
 }
 
-// standard is the default flow, which needs no recipe.
-func (s *shutdownFlows) standard() (engine.Flow, error) {
-	if s.def == nil {
-		f, err := lua.Defaults(lua.Options{Engine: s.e, Stdout: s.a.ui.notes(), Stderr: s.a.ui.notes()})
+// standard are the default flows, which need no recipe.
+func (k *keptFlows) standard() (engine.Flows, error) {
+	if k.def == nil {
+		f, err := lua.Defaults(lua.Options{Engine: k.e, Stdout: k.a.ui.notes(), Stderr: k.a.ui.notes()})
 		if err != nil {
-			return nil, err
+			return engine.Flows{}, err
 		}
-		s.def = &f
+		k.def = &f
 	}
-	return s.def.Shutdown, nil
+	return *k.def, nil
 }

@@ -36,7 +36,7 @@ func (a *app) runRepl(allowHost bool) error {
 	if err != nil {
 		return err
 	}
-	flows := &shutdownFlows{a: a, e: e}
+	flows := &keptFlows{a: a, e: e}
 	o := lua.Options{Engine: e, AllowHost: allowHost, Dir: ".", Stdout: a.ui.out, Stderr: a.ui.notes(),
 		Up: func(ctx context.Context, d engine.Declared) error {
 			_, err := e.Up(ctx, []engine.Declared{d}, engine.UpOptions{})
@@ -44,7 +44,7 @@ func (a *app) runRepl(allowHost bool) error {
 			return err
 		},
 		Down: func(ctx context.Context, name string) error {
-			_, err := e.Down(ctx, []string{name}, engine.DownOptions{Flow: flows.of})
+			_, err := e.Down(ctx, []string{name}, engine.DownOptions{Flows: flows.of})
 			a.ui.live.end()
 			return err
 		}}

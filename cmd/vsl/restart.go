@@ -50,8 +50,8 @@ func (a *app) runRestart(ctx context.Context, args []string, o restartOptions) e
 	if err != nil {
 		return err
 	}
-	flows := &shutdownFlows{a: a, e: e}
-	if _, err := e.Down(ctx, names, engine.DownOptions{Flow: flows.of}); err != nil {
+	flows := &keptFlows{a: a, e: e}
+	if _, err := e.Down(ctx, names, engine.DownOptions{Flows: flows.of}); err != nil {
 		return err
 	}
 	var errs []error

@@ -41,7 +41,7 @@ func (a *app) runRm(ctx context.Context, args []string, o rmOptions) error {
 			return err
 		}
 	}
-	return a.bringDown(ctx, e, names, engine.DownOptions{Remove: true}, o.json)
+	return a.bringDown(ctx, e, names, engine.DownOptions{Remove: true, Force: o.force}, o.json)
 }
 
 // running gives an error for each guest that runs.

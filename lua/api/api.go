@@ -90,6 +90,7 @@ func Open(s *runtime.State, o Options) *API {
 	a.openSubnet()
 	a.openLog()
 	a.openPrimitives()
+	a.openWords()
 	return a
 }
 

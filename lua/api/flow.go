@@ -2,8 +2,11 @@ package api
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"sort"
+	"sync"
 	"time"
 
 	lua "github.com/yuin/gopher-lua"
@@ -11,13 +14,32 @@ import (
 	"vsl/engine"
 )
 
-// Flow makes the engine's flow of a Lua function.
-func (a *API) Flow(fn *lua.LFunction) engine.Flow {
+// flow is one Lua function that runs for a guest. It is found by the context
+// that its threads run with, whichever coroutine or branch of parallel asks.
+type flow struct {
+	guest, phase string
+	mu           sync.Mutex
+	deferred     []*lua.LFunction
+}
+
+type flowKey struct{}
+
+// flowOf is the flow that runs on l, or nil at a session's prompt.
+func flowOf(l *lua.LState) *flow {
+	if ctx := l.Context(); ctx != nil {
+		f, _ := ctx.Value(flowKey{}).(*flow)
+		return f
+	}
+	return nil
+}
+
+// Flow makes the engine's flow of a Lua function: that of a phase, or a hook.
+func (a *API) Flow(phase string, fn *lua.LFunction) engine.Flow {
 	if fn == nil {
 		return nil
 	}
 	return func(ctx context.Context, g engine.Guest) error {
-		_, err := a.run(ctx, fn, g, true)
+		_, err := a.run(ctx, phase, fn, g, true)
 		return err
 	}
 }
@@ -29,27 +51,66 @@ func (a *API) BuildFlow(fn *lua.LFunction) engine.Flow {
 		return nil
 	}
 	return func(ctx context.Context, g engine.Guest) error {
-		_, err := a.run(ctx, fn, g, false)
+		_, err := a.run(ctx, "build", fn, g, false)
 		return err
 	}
 }
 
-func (a *API) run(ctx context.Context, fn *lua.LFunction, g engine.Guest, named bool) (lua.LValue, error) {
+// FailFlow makes the on_fail hook of a Lua function.
+func (a *API) FailFlow(fn *lua.LFunction) func(ctx context.Context, g engine.Guest, cause error) error {
+	if fn == nil {
+		return nil
+	}
+	return func(ctx context.Context, g engine.Guest, cause error) error {
+		_, err := a.run(ctx, "on_fail", fn, g, true, cause)
+		return err
+	}
+}
+
+// run calls fn with the guest, then what it deferred. causes go after the guest
+// as error objects.
+func (a *API) run(ctx context.Context, phase string, fn *lua.LFunction, g engine.Guest, named bool, causes ...error) (lua.LValue, error) {
+	f := &flow{guest: g.Name(), phase: phase}
 	result := lua.LValue(lua.LNil)
-	err := a.S.Do(ctx, func(l *lua.LState) error {
+	err := a.S.Do(context.WithValue(ctx, flowKey{}, f), func(l *lua.LState) error {
 		ud := a.object(l, "guest", &Handle{name: g.Name(), spec: g.Spec(), guest: g})
 		if named {
 			ud = a.handle(l, g.Name(), g.Spec())
 			h := ud.Value.(*Handle)
 			h.guest, h.spec = g, g.Spec()
 		}
-		got, err := a.S.Call(l, fn, ud)
+		args := []lua.LValue{ud}
+		for _, cause := range causes {
+			args = append(args, a.S.ErrorValue(l, cause))
+		}
+		got, err := a.S.Call(l, fn, args...)
 		if len(got) > 0 {
 			result = got[0]
 		}
 		return err
 	})
-	return result, err
+	return result, errors.Join(append([]error{err}, a.runDeferred(ctx, f)...)...)
+}
+
+// deferTime bounds each deferred function.
+const deferTime = 60 * time.Second
+
+// runDeferred calls what a flow deferred, the last first, whatever became of the
+// flow: they clean up. One that fails does not keep the others from running.
+func (a *API) runDeferred(ctx context.Context, f *flow) (errs []error) {
+	ctx = context.WithoutCancel(ctx)
+	for _, fn := range slices.Backward(f.deferred) {
+		limited, cancel := context.WithTimeoutCause(ctx, deferTime, fmt.Errorf("a deferred function took longer than %s", deferTime))
+		err := a.S.Do(limited, func(l *lua.LState) error {
+			_, err := a.S.Call(l, fn)
+			return err
+		})
+		cancel()
+		if err != nil {
+			errs = append(errs, fmt.Errorf("deferred: %w", err))
+		}
+	}
+	return errs
 }
 
 // Names lists the declared guests.
@@ -62,29 +123,34 @@ func (a *API) Names() []string {
 	return names
 }
 
-// readyTime bounds a ready flow, as it bounds probes.
-const readyTime = 60 * time.Second
-
 // ReadyFlow makes the engine's flow of a ready function. The function returns
-// when the guest is ready; one that returns false is asked again.
+// when the guest is ready; one that returns false is asked again, as long as the
+// phase may take.
 func (a *API) ReadyFlow(fn *lua.LFunction) engine.Flow {
 	if fn == nil {
 		return nil
 	}
 	return func(ctx context.Context, g engine.Guest) error {
-		cause := fmt.Errorf("%s is not ready after %s", g.Name(), readyTime)
-		ctx, cancel := context.WithTimeoutCause(ctx, readyTime, cause)
-		defer cancel()
 		for pause := 50 * time.Millisecond; ; pause = min(2*pause, 500*time.Millisecond) {
-			v, err := a.run(ctx, fn, g, true)
+			v, err := a.run(ctx, "ready", fn, g, true)
 			if err != nil || v != lua.LFalse {
 				return err
 			}
-			select {
-			case <-ctx.Done():
-				return context.Cause(ctx)
-			case <-time.After(pause):
+			if err := sleep(ctx, pause); err != nil {
+				return err
 			}
 		}
+	}
+}
+
+// sleep waits, or gives why the context ended first.
+func sleep(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-t.C:
+		return nil
 	}
 }

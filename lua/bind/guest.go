@@ -44,7 +44,11 @@ var GuestSchema = &Schema{Name: "guest", Doc: "A virtual private server.", Keys:
 	{Name: "provision", Type: Func, Doc: "flow that runs once, before the first boot"},
 	{Name: "boot", Type: Func, Default: "boot of vsl.flows", Doc: "flow that brings the guest up"},
 	{Name: "ready", Type: readyType, Default: "sd_notify for systemd, else that init runs", Doc: "probe, flow or time to wait"},
+	{Name: "run", Type: Func, Doc: "flow that runs once the guest is ready, at each boot"},
 	{Name: "shutdown", Type: Func, Default: "shutdown of vsl.flows", Doc: "flow that brings the guest down"},
+	{Name: "destroy", Type: Func, Doc: "flow that runs before the guest is removed, while it may still run"},
+	{Name: "hooks", Type: Object(HooksSchema), Doc: "functions before and after the phases"},
+	{Name: "timeout", Type: Object(TimeoutSchema), Live: true, Doc: "how long the flows may take, by phase"},
 	{Name: "stop", Type: Object(StopSchema), Live: true, Doc: "signals and times of a graceful stop"},
 	{Name: "secrets", Type: secretsType, Doc: "files of the guest's /run/secrets, by their names"},
 }}
@@ -193,9 +197,6 @@ func (d *Decoder) note(at Place, key string) {
 	}
 }
 
-// Flows are the functions that a guest's table gives; nil where it gives none.
-type Flows struct{ Provision, Boot, Ready, Shutdown *lua.LFunction }
-
 // Guest makes a spec of guest's argument.
 func (d *Decoder) Guest(name string, t *lua.LTable) (*engine.Spec, Flows) {
 	at := Place{What: fmt.Sprintf("guest %q", name), Pos: d.Pos}
@@ -223,16 +224,7 @@ func (d *Decoder) Guest(name string, t *lua.LTable) (*engine.Spec, Flows) {
 	}
 	ready := Get[Ready](v, "ready")
 	s.Ready = ready.Probe
-	f := Flows{Get[*lua.LFunction](v, "provision"), Get[*lua.LFunction](v, "boot"), ready.Flow, Get[*lua.LFunction](v, "shutdown")}
-	for key, fn := range map[string]*lua.LFunction{"provision": f.Provision, "boot": f.Boot, "ready": f.Ready, "shutdown": f.Shutdown} {
-		if fn != nil {
-			if s.Custom == nil {
-				s.Custom = map[string]engine.Pos{}
-			}
-			s.Custom[key] = d.Keys[key]
-		}
-	}
-	return s, f
+	return s, d.flows(v, ready.Flow, s)
 }
 
 func stop(v Values) engine.Stop {

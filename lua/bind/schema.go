@@ -290,8 +290,8 @@ func Each(t *lua.LTable, f func(k, v lua.LValue)) {
 // completion.
 func Schemas() []*Schema {
 	all := []*Schema{GuestSchema, TemplateSchema, DebianSchema, TarSchema, LimitSchema, IOSchema, RlimitSchema, SchedSchema,
-		AddressSchema, StopSchema, stopStep, PoolSchema, SecretSchema, ContextSchema, CowCloneSchema, BindIPSchema, BootSchema, KillSchema,
-		ExecSchema, WriteSchema, MkdirSchema, WaitSchema}
+		AddressSchema, HooksSchema, TimeoutSchema, StopSchema, stopStep, PoolSchema, SecretSchema, ContextSchema, CowCloneSchema, BindIPSchema, BootSchema, KillSchema,
+		ExecSchema, WriteSchema, MkdirSchema, WaitSchema, RetrySchema, ParallelSchema}
 	for _, kind := range slices.Sorted(maps.Keys(ProbeSchemas)) {
 		all = append(all, ProbeSchemas[kind])
 	}

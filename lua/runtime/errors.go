@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -55,6 +56,20 @@ func (s *State) Raise(l *lua.LState, err error) {
 	f := &Fault{Err: err, trace: recipeFrames(frames)}
 	if len(f.trace) > 0 {
 		f.Pos = f.trace[0].Pos
+	}
+	l.Error(s.faultValue(l, f), 0)
+}
+
+// Reraise raises what a Call on another thread failed with: its lines stay the
+// innermost of the traceback, and its cause stays what it is. It does not return.
+func (s *State) Reraise(l *lua.LState, err error) {
+	var re *RuntimeError
+	if joined, many := err.(interface{ Unwrap() []error }); many && len(joined.Unwrap()) > 1 || !errors.As(err, &re) {
+		s.Raise(l, err)
+	}
+	f := &Fault{Err: re.Cause, Pos: re.Pos, trace: append(slices.Clip(re.Traceback), recipeFrames(s.frames(l))...)}
+	if f.Err == nil {
+		f.Err = errors.New(re.Msg)
 	}
 	l.Error(s.faultValue(l, f), 0)
 }
