@@ -26,8 +26,8 @@ type Outcome struct {
 	Error   string        `json:"error,omitempty"`
 }
 
-// errDependency marks guests that were not started because another one failed.
-var errDependency = errors.New("not started")
+// ErrDependency marks guests that were not started because another one failed.
+var ErrDependency = errors.New("not started")
 
 // Up brings guests up, those first that others come after, in parallel as far
 // as that allows. A guest that fails is undone and those after it are not
@@ -132,7 +132,7 @@ func (u *upRun) wait(ctx context.Context, s *Spec) error {
 			return context.Cause(ctx)
 		}
 		if m.failed {
-			return &GuestError{Guest: s.Name, Phase: "wait", Err: fmt.Errorf("%w: %s, which it comes after, failed", errDependency, dep)}
+			return &GuestError{Guest: s.Name, Phase: "wait", Err: fmt.Errorf("%w: %s, which it comes after, failed", ErrDependency, dep)}
 		}
 	}
 	return nil

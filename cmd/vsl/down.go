@@ -57,7 +57,7 @@ func (a *app) bringDown(ctx context.Context, e *engine.Engine, names []string, o
 	if perr := a.printOutcomes(out, nil, json); perr != nil && err == nil {
 		err = perr
 	}
-	return err
+	return inBrief(err)
 }
 
 // selectGuests turns arguments into names of guests: a guest's name or xid, or

@@ -56,7 +56,11 @@ func (a *app) runUp(ctx context.Context, recipe string, names []string, o upOpti
 	if err != nil {
 		return err
 	}
-	return a.bringUp(ctx, e, l, decls, o.parallel, o.json)
+	err = a.bringUp(ctx, e, l, decls, o.parallel, o.json)
+	if err != nil && o.keep {
+		a.ui.note("what failed is left as it is: vsl status, vsl logs and vsl enter look at it, vsl rm -f removes it")
+	}
+	return err
 }
 
 // bringUp is what up and restart share.
@@ -77,66 +81,7 @@ func (a *app) bringUp(ctx context.Context, e *engine.Engine, l *loaded, decls []
 	if perr := a.printOutcomes(out, ips, json); perr != nil {
 		err = errors.Join(err, perr)
 	}
-	return err
-}
-
-// printOutcomes prints a line per guest; errors are printed by who gets them.
-func (a *app) printOutcomes(out []engine.Outcome, ips map[string]string, json bool) error {
-	if json {
-		if out == nil {
-			out = []engine.Outcome{}
-		}
-		return a.ui.json(out)
-	}
-	if a.quiet {
-		return nil
-	}
-	var rows [][]string
-	for _, o := range out {
-		mark, what := string(o.Change), outcomeWords(o)
-		if o.Err != nil {
-			mark = "x"
-		}
-		if mark == "" {
-			mark = "="
-		}
-		if o.Change == engine.ChangeRemove && o.Err == nil {
-			mark = "-"
-		}
-		rows = append(rows, []string{mark, o.Guest, what, ips[o.Guest], seconds(o.Took)})
-	}
-	a.ui.table(rows)
-	return nil
-}
-
-func outcomeWords(o engine.Outcome) string {
-	reasons := strings.Join(o.Reasons, "; ")
-	switch {
-	case o.Err != nil && isInterrupted(o.Err):
-		return "interrupted and undone"
-	case o.Err != nil:
-		return "failed"
-	}
-	switch o.Change {
-	case engine.ChangeCreate:
-		return "created, up"
-	case engine.ChangeStart:
-		return "up"
-	case engine.ChangeLive:
-		return "changed while it runs: " + reasons
-	case engine.ChangeRestart:
-		return "up, not as declared: " + reasons
-	case engine.ChangeDown:
-		return "down"
-	case engine.ChangeRemove:
-		return "removed"
-	}
-	return "nothing to do"
-}
-
-func isInterrupted(err error) bool {
-	var i interrupted
-	return errors.As(err, &i) || errors.Is(err, context.Canceled)
+	return inBrief(err)
 }
 
 // addresses are a guest's own, without their prefix lengths.
