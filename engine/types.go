@@ -186,6 +186,10 @@ type Guest interface {
 	Wait(ctx context.Context) (Exit, error)
 	WaitReady(ctx context.Context, p Probe) error
 	LogTail(lines int) []string
+
+	// Data is what flows keep of the guest between commands, as JSON; nil is none yet.
+	Data(ctx context.Context) ([]byte, error)
+	SetData(ctx context.Context, data []byte) error
 }
 
 // CloneArgs are the arguments of cow_clone.

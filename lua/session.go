@@ -69,6 +69,9 @@ func (s *Session) Eval(ctx context.Context, text string) (printed []string, err 
 		_, err = s.api.S.Call(l, show, values...)
 		return err
 	})
+	if err == nil {
+		err = s.api.SaveData(ctx)
+	}
 	return printed, err
 }
 

@@ -28,12 +28,14 @@ type Engine struct {
 	Exec func(guest string, a engine.ExecArgs) (engine.ExecResult, error)
 	// Fail gives the error of a call by its line, nil for success.
 	Fail func(call string) error
+	// Data is what each guest keeps, as JSON.
+	Data map[string]string
 	// Delay is how long each primitive takes.
 	Delay time.Duration
 }
 
 // NewEngine makes an engine.
-func NewEngine() *Engine { return &Engine{guests: map[string]*Guest{}} }
+func NewEngine() *Engine { return &Engine{guests: map[string]*Guest{}, Data: map[string]string{}} }
 
 // New gives a handle for a guest.
 func (e *Engine) New(spec *engine.Spec) (engine.Guest, error) {

@@ -64,6 +64,7 @@ func (p Paths) SecretKey() string { return filepath.Join(p.Root, "secret.key") }
 // Guest is the folder of one guest; the other methods give what is in it.
 func (p Paths) Guest(name string) string   { return filepath.Join(p.Guests(), name) }
 func (p Paths) Record(name string) string  { return filepath.Join(p.Guest(name), "guest.json") }
+func (p Paths) Data(name string) string    { return filepath.Join(p.Guest(name), "data.json") }
 func (p Paths) Recipe(name string) string  { return filepath.Join(p.Guest(name), "recipe") }
 func (p Paths) Console(name string) string { return filepath.Join(p.Guest(name), "console.log") }
 

@@ -10,6 +10,7 @@ import (
 	"os"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	lua "github.com/yuin/gopher-lua"
 
@@ -63,6 +64,8 @@ type API struct {
 	// HandedOut says that a stand-in for a wrong value was given, from which
 	// further errors may follow.
 	HandedOut bool
+
+	keeps atomic.Bool // some flow asked for g.data
 
 	usedMu sync.Mutex
 	used   map[string]engine.Guest // guests that something acted on

@@ -77,6 +77,9 @@ func (a *API) run(ctx context.Context, phase string, fn *lua.LFunction, g engine
 		if named {
 			ud = a.handle(l, g.Name(), g.Spec())
 			h := ud.Value.(*Handle)
+			if h.guest != g { // another run: what is kept may have changed
+				h.data = nil
+			}
 			h.guest, h.spec = g, g.Spec()
 		}
 		args := []lua.LValue{ud}
@@ -89,7 +92,13 @@ func (a *API) run(ctx context.Context, phase string, fn *lua.LFunction, g engine
 		}
 		return err
 	})
-	return result, errors.Join(append([]error{err}, a.runDeferred(ctx, f)...)...)
+	if errs := a.runDeferred(ctx, f); len(errs) > 0 {
+		err = errors.Join(append([]error{err}, errs...)...)
+	}
+	if err == nil {
+		err = a.SaveData(ctx)
+	}
+	return result, err
 }
 
 // deferTime bounds each deferred function.

@@ -17,6 +17,7 @@ type Handle struct {
 	name  string
 	spec  *engine.Spec // nil where only the name is known
 	guest engine.Guest // nil until something acts
+	data  *keptData    // nil until something asks for it
 }
 
 // GuestName makes a handle usable where a guest is named.
@@ -34,7 +35,7 @@ type method struct {
 	fn      func(a *API, l *lua.LState, h *Handle, g engine.Guest) int
 }
 
-var handleFields = []string{"name", "xid", "ip", "root", "spec", "state"}
+var handleFields = []string{"name", "xid", "ip", "root", "spec", "state", "data"}
 
 func (a *API) handle(l *lua.LState, name string, spec *engine.Spec) *lua.LUserData {
 	ud := a.handles[name]
@@ -146,6 +147,8 @@ func (a *API) field(l *lua.LState, h *Handle, name string) (lua.LValue, bool) {
 		return lua.LString(a.state(l, h)), true
 	case "root":
 		return a.root(l, h), true
+	case "data":
+		return a.data(l, h), true
 	}
 	return nil, false
 }

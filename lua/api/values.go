@@ -2,11 +2,11 @@ package api
 
 import (
 	"encoding/json"
-	"sort"
 
 	lua "github.com/yuin/gopher-lua"
 
 	"vsl/engine"
+	"vsl/lua/runtime"
 )
 
 // fromGo makes plain Lua data of a Go value, by way of its JSON.
@@ -19,36 +19,7 @@ func (a *API) fromGo(l *lua.LState, v any) lua.LValue {
 	if err := json.Unmarshal(data, &generic); err != nil {
 		a.S.Raise(l, err)
 	}
-	return fromJSON(l, generic)
-}
-
-func fromJSON(l *lua.LState, v any) lua.LValue {
-	switch v := v.(type) {
-	case bool:
-		return lua.LBool(v)
-	case float64:
-		return lua.LNumber(v)
-	case string:
-		return lua.LString(v)
-	case []any:
-		t := l.NewTable()
-		for _, e := range v {
-			t.Append(fromJSON(l, e))
-		}
-		return t
-	case map[string]any:
-		t := l.NewTable()
-		keys := make([]string, 0, len(v))
-		for k := range v {
-			keys = append(keys, k)
-		}
-		sort.Strings(keys)
-		for _, k := range keys {
-			t.RawSetString(k, fromJSON(l, v[k]))
-		}
-		return t
-	}
-	return lua.LNil
+	return runtime.FromGo(l, generic)
 }
 
 // specTable is g.spec: the declaration as a table with the recipe's keys, sizes
