@@ -109,14 +109,27 @@ default one, which is written in terms of the six primitives: vsl help default-f
   provision(g)  once, before the first boot: the guest is there, its own init is not running yet
   boot(g)       makes the context, clones, limits, binds, starts pid 1
   ready(g)      returns once the guest serves; a probe, such as probe.tcp { port = 6379 }, may stand here
+  run(g)        once it serves, at each boot
   shutdown(g)   asks the guest to end; what is left after it is killed
+  destroy(g)    before the guest is removed, while it may still run
   build(t)      of a template: runs once, in a context of its own, before the template is frozen
 
-An error in provision, boot or ready undoes what the run acquired, in reverse, and the other guests are
-left as they are. Guests come up in parallel; after = { db = "ready" } makes one wait for another.
-vsl down runs the shutdown flow of the recipe the guest was booted with, not of a file edited since.
+hooks = { before_boot = f, after_ready = f, … } surround them; hooks.on_fail(g, err) sees a guest as it
+failed. timeout = { provision = "1h" } bounds a flow. An error in provision, boot, ready or run undoes what
+the run acquired, in reverse, and the other guests are left as they are; vsl up --keep leaves it for a look.
+Guests come up in parallel; after = { db = "ready" } makes one wait for another. vsl down and rm run the
+flows of the recipe the guest was booted with, not of a file edited since.
 
-g has the fields name, xid, ip, root, spec and state, and these methods:
+In a flow, beside the primitives:
+
+  defer(f)                                   runs f at the flow's end, whatever became of it; the last first
+  sleep("2s")                                waits; Ctrl-C and timeouts end it
+  timeout("30s", f)                          calls f, and ends it when it takes longer
+  retry { attempts = 5, delay = "1s", f }    calls f until it raises no error; gives what f gives
+  parallel { f1, f2, limit = 4 }             calls functions at the same time; gives the first value of each
+  g.data.key = value                         is kept with the guest between commands, as JSON
+
+g has the fields name, xid, ip, root, spec, state and data, and these methods:
 
   g:exec { "nginx", "-t", check = true }    code, stdout, stderr; raises with check when the code is not 0
   g:sh("ls /srv | wc -l")                   the same of a shell script
@@ -127,7 +140,9 @@ g has the fields name, xid, ip, root, spec and state, and these methods:
   g:wait_ready(probe)  g:status()  g:log_tail(lines)
 
 print and log.info("text", { key = value }) write to standard error.
-` + keys("Arguments of g:exec:", bind.ExecSchema)
+` + keys("Arguments of g:exec:", bind.ExecSchema) +
+		keys("Keys of hooks:", bind.HooksSchema) + keys("Keys of timeout (stop.timeout is that of shutdown):", bind.TimeoutSchema) +
+		keys("Arguments of retry:", bind.RetrySchema) + keys("Arguments of parallel:", bind.ParallelSchema)
 }
 
 func primitivesPage() string {
