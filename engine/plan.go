@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 )
 
@@ -114,28 +115,45 @@ func planGuest(s *Spec, provisioned bool) []Step {
 	}
 	acquire = append(acquire, netSteps(name, s.Net)...)
 	var steps []Step
-	if pos, ok := s.Custom["provision"]; ok && !provisioned {
+	if provision := s.around("provision", s.flowStep("provision")); len(provision) > 0 && !provisioned {
 		steps = append(steps, acquire...)
 		steps = append(steps, secretSteps(s)...)
 		steps = append(steps, bootSteps(name, BootArgs{Idle: true})...)
-		steps = append(steps, Step{Op: OpFlow, Guest: name, Target: "provision (" + pos.String() + ")"})
+		steps = append(steps, provision...)
 	}
-	if pos, ok := s.Custom["boot"]; ok {
-		steps = append(steps, Step{Op: OpFlow, Guest: name, Target: "boot (" + pos.String() + ")"})
-	} else {
+	boot := s.flowStep("boot")
+	if len(boot) == 0 {
 		if len(steps) == 0 {
-			steps = append(steps, acquire...)
+			boot = acquire
 		}
-		steps = append(steps, secretSteps(s)...)
-		steps = append(steps, bootSteps(name, BootArgs{Init: s.Init, Command: s.Command})...)
+		boot = append(boot, secretSteps(s)...)
+		boot = append(boot, bootSteps(name, BootArgs{Init: s.Init, Command: s.Command})...)
 	}
-	ready := Step{Op: OpReady, Guest: name, Target: "by the default of its init"}
-	if pos, ok := s.Custom["ready"]; ok {
-		ready = Step{Op: OpFlow, Guest: name, Target: "ready (" + pos.String() + ")"}
-	} else if s.Ready != nil {
-		ready.Target = "by " + s.Ready.String()
+	steps = append(steps, s.around("boot", boot)...)
+	ready := s.flowStep("ready")
+	if len(ready) == 0 {
+		step := Step{Op: OpReady, Guest: name, Target: "by the default of its init"}
+		if s.Ready != nil {
+			step.Target = "by " + s.Ready.String()
+		}
+		ready = []Step{step}
 	}
-	return append(steps, ready)
+	steps = append(steps, s.around("ready", ready)...)
+	return append(steps, s.around("run", s.flowStep("run"))...)
+}
+
+// flowStep is the recipe's own function for a phase or hook; none where it has none.
+func (s *Spec) flowStep(key string) []Step {
+	pos, ok := s.Custom[key]
+	if !ok {
+		return nil
+	}
+	return []Step{{Op: OpFlow, Guest: s.Name, Target: key + " (" + pos.String() + ")"}}
+}
+
+// around puts a phase's hooks around its steps.
+func (s *Spec) around(phase string, steps []Step) []Step {
+	return slices.Concat(s.flowStep("hooks.before_"+phase), steps, s.flowStep("hooks.after_"+phase))
 }
 
 // compare says what up has to do with a guest, and why.
