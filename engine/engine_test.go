@@ -34,7 +34,7 @@ func TestPlanGolden(t *testing.T) {
 		s.Custom = map[string]Pos{"provision": {"r.lua", 7}}
 	})
 	db := spec("db", func(s *Spec) { s.Command = []string{"sleep", "9"} })
-	p, err := e.Plan([]Declared{{Spec: web}, {Spec: db}})
+	p, err := e.Plan([]Declared{{Spec: web}, {Spec: db}}, PlanOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}

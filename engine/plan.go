@@ -17,6 +17,7 @@ const (
 	ChangeStart   Change = ">"   // exists, stopped
 	ChangeLive    Change = "~"   // running, changed while it runs
 	ChangeRestart Change = "!"   // running, and something needs a restart
+	ChangeReplace Change = "-/+" // of a pool: brought down, and up as declared now
 	ChangeDown    Change = "-"   // brought down
 	ChangeRemove  Change = "-/-" // brought down and removed
 )
@@ -37,6 +38,7 @@ type TemplatePlan struct {
 // GuestPlan is what up would do to one guest.
 type GuestPlan struct {
 	Name    string   `json:"name"`
+	Pool    string   `json:"pool,omitempty"`
 	Change  Change   `json:"change"`
 	Reasons []string `json:"reasons,omitempty"`
 	After   []string `json:"after,omitempty"`
@@ -53,8 +55,14 @@ func (p *Plan) Changes() bool {
 	return false
 }
 
+// PlanOptions say what Plan has to know beside the guests.
+type PlanOptions struct {
+	Recipe string  // Origin.Path of an Up
+	Pools  []*Pool // of the recipe
+}
+
 // Plan computes what Up would do against the state of this host.
-func (e *Engine) Plan(decls []Declared) (*Plan, error) {
+func (e *Engine) Plan(decls []Declared, o PlanOptions) (*Plan, error) {
 	specs := make([]*Spec, len(decls))
 	for i, d := range decls {
 		specs[i] = d.Spec
@@ -62,7 +70,12 @@ func (e *Engine) Plan(decls []Declared) (*Plan, error) {
 	if err := Validate(specs); err != nil {
 		return nil, err
 	}
+	gone, err := e.surplus(o.Recipe, o.Pools)
+	if err != nil {
+		return nil, err
+	}
 	p := &Plan{Templates: []TemplatePlan{}, Guests: []GuestPlan{}}
+	p.Guests = append(p.Guests, planSurplus(gone, o.Pools)...)
 	seen := map[string]bool{} // a name stands for one template in a recipe
 	for _, d := range decls {
 		if t := d.Spec.Template; !seen[t.Name] {
@@ -80,8 +93,8 @@ func (e *Engine) Plan(decls []Declared) (*Plan, error) {
 		if g.run, err = e.readRun(d.Spec.Name); err != nil {
 			return nil, err
 		}
-		gp := GuestPlan{Name: d.Spec.Name, After: sortedKeys(d.Spec.After), Steps: []Step{}}
-		gp.Change, gp.Reasons = g.compare()
+		gp := GuestPlan{Name: d.Spec.Name, Pool: d.Spec.Pool, After: sortedKeys(d.Spec.After), Steps: []Step{}}
+		gp.Change, gp.Reasons = g.compareIn(o.Pools)
 		gp.Steps = append(gp.Steps, g.planned(d, gp.Change)...)
 		p.Guests = append(p.Guests, gp)
 	}
@@ -98,6 +111,8 @@ func (g *guest) planned(d Declared, c Change) []Step {
 			return nil
 		}
 		return limitSteps(name, lifted)
+	case ChangeReplace:
+		return g.planReplace()
 	case ChangeCreate, ChangeStart:
 		return planGuest(s, g.rec != nil && g.rec.Provisioned)
 	}

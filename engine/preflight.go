@@ -50,6 +50,9 @@ func (e *Engine) preflight(v *validator, specs []*Spec) error {
 // as Validate does within one.
 func (e *Engine) takenAddresses(v *validator, specs []*Spec) error {
 	want, own := map[netip.Addr]*Spec{}, map[string]bool{}
+	for _, g := range v.leaving {
+		own[g.spec.Name] = true
+	}
 	for _, s := range specs {
 		own[s.Name] = true
 		for _, a := range s.Net.Addrs {

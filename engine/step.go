@@ -25,7 +25,9 @@ const (
 	OpTemplate Op = "build template" // before the guests
 	OpFlow     Op = "run flow"       // a flow written in the recipe
 	OpReady    Op = "wait until ready"
-	OpRecord   Op = "note" // what is only written down: after, stop, ready
+	OpDown     Op = "shut down" // of a pool: what is too many, or is replaced
+	OpRemove   Op = "remove"    // of a pool: what is replaced by one with another root
+	OpRecord   Op = "note"      // what is only written down: after, stop, ready
 )
 
 // Step is one act on one guest. It is plain data: computing it touches nothing,

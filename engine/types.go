@@ -74,6 +74,7 @@ type Pool struct {
 	Name           string `json:"name"`
 	Size           int    `json:"size"`
 	MaxUnavailable int    `json:"max_unavailable"` // how many that run may be replaced at once
+	Partial        bool   `json:"-"`               // only some of its guests are asked for: those beyond its size stay
 	Pos            Pos    `json:"pos,omitzero"`
 }
 
@@ -290,6 +291,7 @@ type Status struct {
 	Limits    *Limits       `json:"limits,omitempty"`
 	Usage     *cgroup.Usage `json:"usage,omitempty"`
 	Ready     bool          `json:"ready"`
+	Pool      string        `json:"pool,omitempty"`
 }
 
 // OpError is the error of every kernel operation.

@@ -12,8 +12,10 @@ import (
 // UpOptions say how to bring guests up.
 type UpOptions struct {
 	Origin   Origin
-	Keep     func(dir string) error // writes the recipe of Origin into dir, to run its flows later; may be nil
-	Parallel int                    // guests at once; 0 is 16
+	Keep     func(dir string) error                                // writes the recipe of Origin into dir, to run its flows later; may be nil
+	Parallel int                                                   // guests at once; 0 is 16
+	Pools    []*Pool                                               // of the recipe: what is up beyond their sizes goes down, what changed is replaced
+	Ends     func(ctx context.Context, name string) (Flows, error) // as DownOptions.Flows, for those
 }
 
 // Outcome is what became of one guest.
@@ -40,23 +42,33 @@ func (e *Engine) Up(ctx context.Context, decls []Declared, o UpOptions) ([]Outco
 	if err := Validate(specs); err != nil {
 		return nil, err
 	}
-	if err := e.preflight(&validator{}, specs); err != nil {
+	gone, err := e.surplus(o.Origin.Path, o.Pools)
+	if err != nil {
+		return nil, err
+	}
+	if err := e.preflight(&validator{leaving: gone}, specs); err != nil {
+		return nil, err
+	}
+	rolls, err := e.rolls(decls, o.Pools)
+	if err != nil {
 		return nil, err
 	}
 	e.gcIfNeeded(ctx)
 	if o.Parallel <= 0 {
 		o.Parallel = 16
 	}
-	u := &upRun{e: e, o: o, marks: map[string]*marks{}, slots: make(chan struct{}, o.Parallel)}
+	u := &upRun{e: e, o: o, rolls: rolls, marks: map[string]*marks{}, slots: make(chan struct{}, o.Parallel)}
 	for _, d := range decls {
 		u.marks[d.Spec.Name] = newMarks()
 	}
+	down := e.takeDown(ctx, gone, o)
 	out := make([]Outcome, len(decls))
 	var wg sync.WaitGroup
 	for i, d := range decls {
 		wg.Go(func() { out[i] = u.guest(ctx, d) })
 	}
 	wg.Wait()
+	out = append(down, out...)
 	var errs []error
 	for i := range out {
 		if out[i].Err != nil {
@@ -71,6 +83,7 @@ type upRun struct {
 	e         *Engine
 	o         UpOptions
 	marks     map[string]*marks
+	rolls     map[string]*roll // by pool
 	slots     chan struct{}
 	templates sync.Map // of *Template to func() error: one build each
 }
@@ -94,6 +107,7 @@ func (u *upRun) guest(ctx context.Context, d Declared) (out Outcome) {
 	out = Outcome{Guest: d.Spec.Name}
 	begin := time.Now()
 	defer func() {
+		u.ended(d.Spec, out.Err)
 		m.failed = out.Err != nil
 		m.markStarted()
 		m.markReady()
@@ -105,6 +119,14 @@ func (u *upRun) guest(ctx context.Context, d Declared) (out Outcome) {
 	}
 	if out.Err = u.wait(ctx, d.Spec); out.Err != nil {
 		return out
+	}
+	failed, err := u.turn(ctx, d.Spec)
+	if err != nil {
+		out.Err = err
+		return out
+	}
+	if failed != "" {
+		return notReplaced(d.Spec.Name, failed)
 	}
 	select {
 	case u.slots <- struct{}{}:
@@ -143,11 +165,22 @@ func (u *upRun) bringUp(ctx context.Context, d Declared, m *marks) (Change, []st
 	if err != nil {
 		return "", nil, err
 	}
-	var change Change
-	var reasons []string
+	if g.run, err = u.e.readRun(d.Spec.Name); err != nil {
+		return "", nil, err
+	}
+	change, reasons := g.compareIn(u.o.Pools)
+	if change == ChangeReplace {
+		if err := u.replace(ctx, g); err != nil {
+			return change, reasons, err
+		}
+	}
+	replaced := change == ChangeReplace
 	err = g.within(ctx, true, func() error {
-		change, reasons = g.compare()
-		switch change {
+		now, why := g.compare()
+		if !replaced {
+			change, reasons = now, why
+		}
+		switch now {
 		case ChangeNone:
 			return nil
 		case ChangeLive, ChangeRestart: // what needs a restart does not keep the rest waiting

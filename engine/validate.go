@@ -47,6 +47,7 @@ func (v *validator) wrap(s *Spec, key string, err error) {
 type validator struct {
 	byName    map[string]*Spec
 	templates map[string]*Template
+	leaving   []*guest // run now, and will not when the others come up
 	errs      []error
 }
 

@@ -81,6 +81,9 @@ func (a *app) completeRecipeThenGuests(cmd *cobra.Command, args []string, begin 
 	for _, d := range l.Guests {
 		names = append(names, d.Spec.Name)
 	}
+	for _, p := range l.Pools {
+		names = append(names, p.Name)
+	}
 	return matching(names, args[1:], begin), noFiles
 }
 

@@ -85,7 +85,12 @@ func selectGuests(e *engine.Engine, args []string, all bool) ([]string, error) {
 			named = append(named, g.Name())
 			continue
 		}
-		of := guestsFrom(e, guests, arg)
+		of, perr := e.PoolGuests(arg)
+		if perr == nil && len(of) > 0 {
+			named = append(named, of...)
+			continue
+		}
+		of = guestsFrom(e, guests, arg)
 		if len(of) == 0 {
 			return nil, err
 		}
@@ -135,12 +140,11 @@ var endings = []string{"shutdown", "destroy", "hooks.before_shutdown", "hooks.af
 func (k *keptFlows) of(ctx context.Context, name string) (engine.Flows, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	g, err := k.e.Lookup(name)
+	spec, err := k.e.Recorded(name)
 	if err != nil {
 		return engine.Flows{}, err
 	}
-	own := g.Spec().Custom
-	if !slices.ContainsFunc(endings, func(flow string) bool { _, is := own[flow]; return is }) {
+	if !slices.ContainsFunc(endings, func(flow string) bool { _, is := spec.Custom[flow]; return is }) {
 		return k.standard()
 	}
 	l, err := k.a.loadKept(ctx, k.e, name)

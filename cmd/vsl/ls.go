@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -50,10 +51,19 @@ func (a *app) runLs(ctx context.Context, json bool) error {
 		a.ui.note("no guests: vsl up hello makes one")
 		return nil
 	}
-	rows := [][]string{{"NAME", "XID", "STATE", "PID", "IP", "TEMPLATE", "UPTIME"}}
+	pools := slices.ContainsFunc(all, func(j statusJSON) bool { return j.Pool != "" })
+	row := func(name, xid, state, pid, ip, template, pool, uptime string) []string {
+		r := []string{name, xid, state, pid, ip, template}
+		if pools {
+			r = append(r, pool)
+		}
+		return append(r, uptime)
+	}
+	rows := [][]string{row("NAME", "XID", "STATE", "PID", "IP", "TEMPLATE", "POOL", "UPTIME")}
 	for _, j := range all {
 		s := j.Status
-		rows = append(rows, []string{s.Name, strconv.Itoa(s.XID), string(s.State), dash(pid(s)), dash(strings.Join(s.IP, " ")), dash(s.Template), dash(uptime(s))})
+		rows = append(rows, row(s.Name, strconv.Itoa(s.XID), string(s.State), dash(pid(s)), dash(strings.Join(s.IP, " ")),
+			dash(s.Template), dash(s.Pool), dash(uptime(s))))
 	}
 	a.ui.table(rows)
 	return nil

@@ -26,6 +26,7 @@ func (a *app) planCommand() *cobra.Command {
 		Short: "show what up would do",
 		Long: "Shows what vsl up would do, and does nothing. Each guest has a mark: + is made and brought up,\n" +
 			"> is brought up, ~ is changed while it runs, ! runs and differs in what needs a restart, = is as declared.\n" +
+			"Of a pool, -/+ is replaced and - is brought down.\n" +
 			"With -v each step is listed.",
 		Example: "  vsl plan ./shop\n  vsl plan -v debian-web\n  vsl plan ./shop --exit-code && echo as declared",
 		Args:    atLeast(1, "a recipe"),
@@ -54,7 +55,7 @@ func (a *app) runPlan(ctx context.Context, recipe string, names []string, o plan
 	if err != nil {
 		return err
 	}
-	p, err := a.makePlan(decls)
+	p, err := a.makePlan(decls, engine.PlanOptions{Recipe: l.origin.Path, Pools: l.pools(names)})
 	if err != nil {
 		return err
 	}
@@ -71,12 +72,12 @@ func (a *app) runPlan(ctx context.Context, recipe string, names []string, o plan
 
 // makePlan compares with this host's state, or where that is not ours to read
 // with none.
-func (a *app) makePlan(decls []engine.Declared) (*engine.Plan, error) {
+func (a *app) makePlan(decls []engine.Declared, o engine.PlanOptions) (*engine.Plan, error) {
 	e, err := a.engine(false)
 	if err != nil {
 		return nil, err
 	}
-	p, err := e.Plan(decls)
+	p, err := e.Plan(decls, o)
 	if !errors.Is(err, fs.ErrPermission) {
 		return p, err
 	}
@@ -84,7 +85,7 @@ func (a *app) makePlan(decls []engine.Declared) (*engine.Plan, error) {
 	if e, err = engine.Open(engine.Options{Root: emptyRoot}); err != nil {
 		return nil, err
 	}
-	return e.Plan(decls)
+	return e.Plan(decls, o)
 }
 
 func (a *app) printPlan(p *engine.Plan, verbose bool) {
@@ -115,8 +116,15 @@ func (a *app) printPlan(p *engine.Plan, verbose bool) {
 			a.ui.printf("     %s\n", strings.ReplaceAll(clean(s.String()), "\n", `\n`))
 		}
 	}
-	a.ui.printf("%d to make, %d to start, %d to change, %d to restart, %d as declared\n", counts[engine.ChangeCreate],
-		counts[engine.ChangeStart], counts[engine.ChangeLive], counts[engine.ChangeRestart], counts[engine.ChangeNone])
+	summary := fmt.Sprintf("%d to make, %d to start, %d to change, %d to restart", counts[engine.ChangeCreate],
+		counts[engine.ChangeStart], counts[engine.ChangeLive], counts[engine.ChangeRestart])
+	if n := counts[engine.ChangeReplace]; n > 0 {
+		summary += fmt.Sprintf(", %d to replace", n)
+	}
+	if n := counts[engine.ChangeDown]; n > 0 {
+		summary += fmt.Sprintf(", %d to take down", n)
+	}
+	a.ui.printf("%s, %d as declared\n", summary, counts[engine.ChangeNone])
 }
 
 // checked is what check says for programs.

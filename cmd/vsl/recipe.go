@@ -102,15 +102,46 @@ func (a *app) loadArg(ctx context.Context, e *engine.Engine, arg string, o recip
 }
 
 // guests are those of the recipe that names name, with what they come after;
-// all of them without names.
+// all of them without names. A pool's name stands for its guests.
 func (l *loaded) guests(names []string) ([]engine.Declared, error) {
-	if len(l.Guests) == 0 {
+	if len(l.Guests) == 0 && len(l.Pools) == 0 {
 		return nil, &recipeError{fmt.Errorf("%s: declares no guest", l.Path)}
 	}
 	if len(names) == 0 {
 		return l.Guests, nil
 	}
-	return engine.WithDependencies(l.Guests, names)
+	var each []string
+	for _, n := range names {
+		p := l.pool(n)
+		if p == nil {
+			each = append(each, n)
+			continue
+		}
+		for i := 1; i <= p.Size; i++ {
+			each = append(each, p.Member(i))
+		}
+	}
+	return engine.WithDependencies(l.Guests, each)
+}
+
+func (l *loaded) pool(name string) *engine.Pool {
+	for _, p := range l.Pools {
+		if p.Name == name {
+			return p
+		}
+	}
+	return nil
+}
+
+// pools are the recipe's as far as names asks for them.
+func (l *loaded) pools(names []string) []*engine.Pool {
+	var out []*engine.Pool
+	for _, p := range l.Pools {
+		q := *p
+		q.Partial = len(names) > 0 && !slices.Contains(names, p.Name)
+		out = append(out, &q)
+	}
+	return out
 }
 
 // validate finds what the recipe's declarations get wrong together.

@@ -99,7 +99,12 @@ func outcomeWords(o engine.Outcome) string {
 		return "changed while it runs: " + reasons
 	case engine.ChangeRestart:
 		return "up, not as declared: " + reasons
+	case engine.ChangeReplace:
+		return "replaced: " + reasons
 	case engine.ChangeDown:
+		if reasons != "" {
+			return "down: " + reasons
+		}
 		return "down"
 	case engine.ChangeRemove:
 		return "removed"

@@ -56,7 +56,7 @@ func (a *app) runRestart(ctx context.Context, args []string, o restartOptions) e
 	}
 	var errs []error
 	for _, r := range plan {
-		errs = append(errs, a.bringUp(ctx, e, r.l, r.decls, 0, o.json))
+		errs = append(errs, a.bringUp(ctx, e, r.l, r.decls, nil, 0, o.json))
 	}
 	return errors.Join(errs...)
 }

@@ -16,7 +16,7 @@ func (a *app) statusCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "status NAME…",
 		Short: "details of guests",
-		Long: "Prints what guests are and use, and how often they met their limits.\n" +
+		Long: "Prints what guests are and use, and how often they met their limits. A pool's name stands for its guests.\n" +
 			"The exit code is 3 when one of them is not running.",
 		Example: "  vsl status web1\n  vsl status web1 --json",
 		RunE:    func(cmd *cobra.Command, args []string) error { return a.runStatus(cmd.Context(), args, json) },
@@ -33,7 +33,7 @@ func (a *app) runStatus(ctx context.Context, names []string, json bool) error {
 	}
 	var all []statusJSON
 	stopped := false
-	for _, n := range names {
+	for _, n := range withPools(e, names) {
 		s, err := statusOf(ctx, e, n)
 		if err != nil {
 			return err
@@ -55,6 +55,19 @@ func (a *app) runStatus(ctx context.Context, names []string, json bool) error {
 		return &codeError{3}
 	}
 	return err
+}
+
+// withPools replaces the names of pools by those of their guests.
+func withPools(e *engine.Engine, names []string) []string {
+	var out []string
+	for _, n := range names {
+		of, err := e.PoolGuests(n)
+		if _, lookup := e.Lookup(n); err != nil || lookup == nil || len(of) == 0 {
+			of = []string{n} // where it is neither, who looks it up says so
+		}
+		out = append(out, of...)
+	}
+	return out
 }
 
 // statusOf is a guest's status with its usage, which ls leaves out.
@@ -97,6 +110,7 @@ func (a *app) printStatus(s engine.Status) {
 	}
 	add("template", s.Template)
 	add("clone", s.Clone)
+	add("pool", s.Pool)
 	add("recipe", s.Recipe)
 	add("init", s.Init)
 	add("pid", pid(s))

@@ -27,7 +27,9 @@ func (a *app) upCommand() *cobra.Command {
 		Short: "bring up the guests of a recipe",
 		Long: "Brings up the guests that a recipe declares, or those named and all they come after.\n" +
 			"RECIPE is a file, a folder with a recipe.lua, or the name of an embedded recipe.\n" +
-			"Guests that run already are left alone, except for limits that can change while they run.",
+			"Guests that run already are left alone, except for limits that can change while they run, and for\n" +
+			"those of a pool: what is beyond its size goes down, and what needs a restart is replaced in turn.\n" +
+			"A pool's name stands for its guests.",
 		Example: "  vsl up hello\n  vsl up ./shop web1 -p count=3",
 		Args:    atLeast(1, "a recipe"),
 		RunE:    func(cmd *cobra.Command, args []string) error { return a.runUp(cmd.Context(), args[0], args[1:], o) },
@@ -56,15 +58,15 @@ func (a *app) runUp(ctx context.Context, recipe string, names []string, o upOpti
 	if err != nil {
 		return err
 	}
-	err = a.bringUp(ctx, e, l, decls, o.parallel, o.json)
+	err = a.bringUp(ctx, e, l, decls, l.pools(names), o.parallel, o.json)
 	if err != nil && o.keep {
 		a.ui.note("what failed is left as it is: vsl status, vsl logs and vsl enter look at it, vsl rm -f removes it")
 	}
 	return err
 }
 
-// bringUp is what up and restart share.
-func (a *app) bringUp(ctx context.Context, e *engine.Engine, l *loaded, decls []engine.Declared, parallel int, json bool) error {
+// bringUp is what up and restart share; of pools only up knows.
+func (a *app) bringUp(ctx context.Context, e *engine.Engine, l *loaded, decls []engine.Declared, pools []*engine.Pool, parallel int, json bool) error {
 	keep, err := l.keeper()
 	if err != nil {
 		return err
@@ -72,7 +74,8 @@ func (a *app) bringUp(ctx context.Context, e *engine.Engine, l *loaded, decls []
 	if len(decls) > 1 {
 		manySystemCalls()
 	}
-	out, err := e.Up(ctx, decls, engine.UpOptions{Origin: l.origin, Keep: keep, Parallel: parallel})
+	flows := &keptFlows{a: a, e: e}
+	out, err := e.Up(ctx, decls, engine.UpOptions{Origin: l.origin, Keep: keep, Parallel: parallel, Pools: pools, Ends: flows.of})
 	a.ui.live.end()
 	ips := map[string]string{}
 	for _, d := range decls {

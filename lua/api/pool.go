@@ -95,6 +95,9 @@ func (a *API) ExpandAfter(s *engine.Spec) {
 			}
 		}
 	}
+	if len(s.After) == 0 {
+		s.After = nil // as it comes back from the record
+	}
 }
 
 // finishPools reports pools that cannot be told from a guest.
