@@ -21,11 +21,12 @@ var update = flag.Bool("update", false, "write the golden files anew")
 
 // params are what a recipe needs to be given.
 var params = map[string]map[string]string{
-	"debian-ssh": {"key": "ssh-ed25519 AAAA me@example"},
+	"debian-ssh":  {"key": "ssh-ed25519 AAAA me@example"},
+	"guarded-web": {"htpasswd": "file:/srv/htpasswd"},
 }
 
 func TestNames(t *testing.T) {
-	want := []string{"busybox", "db-and-web", "debian-ssh", "debian-web", "hello", "sysv"}
+	want := []string{"busybox", "db-and-web", "debian-ssh", "debian-web", "guarded-web", "hello", "sysv"}
 	if got := recipes.Names(); !slices.Equal(got, want) {
 		t.Errorf("Names() = %v, want %v", got, want)
 	}
