@@ -33,5 +33,41 @@ A size is bytes in Lua and a duration seconds; a list is given as a,b,c.
 		s := bind.ParamSchema(kind)
 		text += keys("Keys of "+s.Name+":", s)
 	}
-	return text
+	return text + poolsPage() + secretsPage()
+}
+
+func poolsPage() string {
+	return `
+A pool is a number of guests made by one rule, here web1 to web3:
+
+  local web = pool "web" {
+    size = count,
+    each = function(i) return { template = base, ip = net:at(10 + i) } end,
+    max_unavailable = 1,
+  }
+  guest "balancer" { after = web }          all of the pool
+
+vsl up brings up or takes down the difference, the highest numbers first; files stay until vsl rm. Those
+that run and need a restart to be as declared are replaced in turn (-/+): no more than max_unavailable at
+once, each ready before the next, and the first failure ends it. Where the template or the kind of clone
+changed, the guest is removed with all it wrote, and made anew. The pool's name stands for its guests in
+after, up, down, restart, rm and status.
+` + keys("Keys of pool:", bind.PoolSchema)
+}
+
+func secretsPage() string {
+	return `
+Secrets are files of the guest's /run/secrets, whose text is in no recipe, plan, record or message:
+
+  secrets = {
+    db_password = param.secret("db_password"),
+    ["tls.key"] = { from = secret.file("tls.key"), owner = 33 },
+    token = secret.env("TOKEN"),
+  }
+
+  vsl up ./shop -p db_password=file:/root/password        or env:NAME; never the secret itself
+  VSL_PARAM_DB_PASSWORD=… vsl up ./shop                   here it may be the secret itself
+
+They are read at each boot; a change takes effect at vsl restart, in a pool by replacing guests in turn.
+` + keys("Keys of a secret:", bind.SecretSchema)
 }

@@ -186,9 +186,9 @@ to do, vsl doctor with 1 when something is missing.
 func keys(title string, s *bind.Schema) string {
 	var b strings.Builder
 	b.WriteString("\n" + title + "\n")
-	width := 0
+	name, width := 12, 0
 	for _, k := range s.Keys {
-		width = max(width, len(k.Type.Name))
+		name, width = max(name, len(k.Name)), max(width, len(k.Type.Name))
 	}
 	for _, k := range s.Keys {
 		notes := []string{}
@@ -205,7 +205,7 @@ func keys(title string, s *bind.Schema) string {
 		if len(notes) > 0 {
 			doc += " (" + strings.Join(notes, ", ") + ")"
 		}
-		fmt.Fprintf(&b, "  %-12s %-*s  %s\n", k.Name, width, k.Type.Name, doc)
+		fmt.Fprintf(&b, "  %-*s %-*s  %s\n", name, k.Name, width, k.Type.Name, doc)
 	}
 	return b.String()
 }
