@@ -47,6 +47,7 @@ type Fault struct {
 	Err   error
 	Pos   engine.Pos
 	trace []Frame
+	again bool // raised before, on another thread
 }
 
 // Raise raises err as an error object at the recipe's line that called. It
@@ -67,7 +68,7 @@ func (s *State) Reraise(l *lua.LState, err error) {
 	if joined, many := err.(interface{ Unwrap() []error }); many && len(joined.Unwrap()) > 1 || !errors.As(err, &re) {
 		s.Raise(l, err)
 	}
-	f := &Fault{Err: re.Cause, Pos: re.Pos, trace: append(slices.Clip(re.Traceback), recipeFrames(s.frames(l))...)}
+	f := &Fault{Err: re.Cause, Pos: re.Pos, again: true, trace: append(slices.Clip(re.Traceback), recipeFrames(s.frames(l))...)}
 	if f.Err == nil {
 		f.Err = errors.New(re.Msg)
 	}
@@ -104,19 +105,24 @@ func (s *State) frames(l *lua.LState) []Frame {
 		if _, err := l.GetInfo("nSl", dbg, lua.LNil); err != nil || dbg.What == "G" || dbg.CurrentLine <= 0 {
 			continue
 		}
-		f := Frame{Pos: engine.Pos{File: dbg.Source, Line: dbg.CurrentLine}, Name: "in a function"}
-		switch {
-		case dbg.What == "main":
-			f.Name = "in the recipe"
-		case dbg.Name != "" && dbg.Name != "?" && !strings.HasPrefix(dbg.Name, "<"):
-			f.Name = "in function '" + dbg.Name + "'"
-		}
-		if src := s.sources[dbg.Source]; src != nil {
-			f.stdlib = src.stdlib
-		}
-		out = append(out, f)
+		out = append(out, s.frame(dbg))
 	}
 	return out
+}
+
+// frame describes a function that GetInfo was asked about.
+func (s *State) frame(dbg *lua.Debug) Frame {
+	f := Frame{Pos: engine.Pos{File: dbg.Source, Line: dbg.CurrentLine}, Name: "in a function"}
+	switch {
+	case dbg.What == "main":
+		f.Name = "in the recipe"
+	case dbg.Name != "" && dbg.Name != "?" && !strings.HasPrefix(dbg.Name, "<"):
+		f.Name = "in function '" + dbg.Name + "'"
+	}
+	if src := s.sources[dbg.Source]; src != nil {
+		f.stdlib = src.stdlib
+	}
+	return f
 }
 
 func recipeFrames(frames []Frame) []Frame {

@@ -7,8 +7,10 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path"
+	"slices"
 	"strings"
 
 	lua "github.com/yuin/gopher-lua"
@@ -58,7 +60,10 @@ func (s *State) compile(name string, text []byte, stdlib bool) (fn *lua.LFunctio
 		return nil, nil, syntaxError(name, text, err)
 	}
 	w := &walker{state: s, file: name, session: s.opts.Session, mark: !stdlib && !s.opts.Session}
-	w.chunk(chunk)
+	if s.opts.Hook != nil && !stdlib && name != evalName && (s.opts.HookAll || bytes.Contains(text, []byte("breakpoint"))) {
+		w.lines = map[int]bool{}
+	}
+	chunk = w.chunk(chunk)
 	proto, err := lua.Compile(chunk, name)
 	if err != nil {
 		var ce *lua.CompileError
@@ -66,6 +71,9 @@ func (s *State) compile(name string, text []byte, stdlib bool) (fn *lua.LFunctio
 			return nil, nil, &bind.Error{Pos: engine.Pos{File: name, Line: ce.Line}, Msg: ce.Message}
 		}
 		return nil, nil, fmt.Errorf("%s: %w", name, err)
+	}
+	if w.lines != nil {
+		s.opts.Hook.Loaded(name, slices.Sorted(maps.Keys(w.lines)))
 	}
 	return s.l.NewFunctionFromProto(proto), w.mistakes, nil
 }

@@ -22,6 +22,11 @@ type Options struct {
 	Stdlib  fs.FS     // holds vsl/*.lua
 	Stdout  io.Writer // of print; nil is os.Stdout
 	Session bool      // a session: assigning a new global declares it
+
+	// Hook is a debugger's; nil costs nothing. It is told of each statement of the
+	// texts that call breakpoint, or with HookAll of all but the standard library.
+	Hook    Hook
+	HookAll bool
 }
 
 // State is one Lua world. Its methods may be called from many goroutines: each
@@ -68,6 +73,9 @@ func New(o Options) *State {
 		RegistrySize: 1024, RegistryMaxSize: 1 << 20, RegistryGrowStep: 4096,
 	})
 	s.openLibs()
+	if o.Hook != nil {
+		s.SetGlobal(lineHook, s.Func(lineHook, s.statement))
+	}
 	return s
 }
 
@@ -153,6 +161,7 @@ func (s *State) Call(l *lua.LState, fn *lua.LFunction, args ...lua.LValue) ([]lu
 	var trace []Frame
 	handler := l.NewFunction(func(l *lua.LState) int {
 		trace = s.frames(l)
+		s.postMortem(l)
 		closeUpvalues(l, 0)
 		return 1
 	})

@@ -18,6 +18,7 @@ type walker struct {
 	file     string
 	session  bool
 	mark     bool
+	lines    map[int]bool // where a debugger can stop; nil is no debugging
 	scopes   []map[string]bool
 	defined  map[string]bool // globals assigned by a session's chunk
 	assigned map[string]bool // globals assigned by a recipe, each reported once
@@ -25,29 +26,36 @@ type walker struct {
 	mistakes []error
 }
 
-func (w *walker) chunk(stmts []ast.Stmt) {
+// chunk goes over a whole text and gives its statements as they are to be compiled.
+func (w *walker) chunk(stmts []ast.Stmt) []ast.Stmt {
 	w.defined, w.assigned = map[string]bool{}, map[string]bool{}
-	w.block(stmts, "arg")
+	stmts = w.block(stmts, "arg")
 	for _, u := range w.unknown {
 		if !w.assigned[u.Value] {
 			w.mistake(u.Line(), w.state.undefined(u.Value))
 		}
 	}
+	return stmts
 }
 
-func (w *walker) block(stmts []ast.Stmt, names ...string) {
+func (w *walker) block(stmts []ast.Stmt, names ...string) []ast.Stmt {
 	w.push(names...)
-	w.stmts(stmts)
+	stmts = w.stmts(stmts)
 	w.pop()
+	return stmts
 }
 
-func (w *walker) stmts(list []ast.Stmt) {
+func (w *walker) stmts(list []ast.Stmt) []ast.Stmt {
 	for i, s := range list {
 		w.stmt(s)
 		if loop, ok := s.(*ast.GenericForStmt); ok && !plainCall(loop.Exprs) {
 			list[i] = hoist(loop)
 		}
 	}
+	if w.lines == nil {
+		return list
+	}
+	return w.stoppable(list)
 }
 
 func (w *walker) push(names ...string) {
@@ -94,27 +102,27 @@ func (w *walker) stmt(s ast.Stmt) {
 	case *ast.FuncCallStmt:
 		w.expr(&s.Expr)
 	case *ast.DoBlockStmt:
-		w.block(s.Stmts)
+		s.Stmts = w.block(s.Stmts)
 	case *ast.WhileStmt:
 		w.expr(&s.Condition)
-		w.block(s.Stmts)
+		s.Stmts = w.block(s.Stmts)
 	case *ast.RepeatStmt:
 		w.push()
-		w.stmts(s.Stmts)
+		s.Stmts = w.stmts(s.Stmts)
 		w.expr(&s.Condition)
 		w.pop()
 	case *ast.IfStmt:
 		w.expr(&s.Condition)
-		w.block(s.Then)
-		w.block(s.Else)
+		s.Then = w.block(s.Then)
+		s.Else = w.block(s.Else)
 	case *ast.NumberForStmt:
 		w.expr(&s.Init)
 		w.expr(&s.Limit)
 		w.expr(&s.Step)
-		w.block(s.Stmts, s.Name)
+		s.Stmts = w.block(s.Stmts, s.Name)
 	case *ast.GenericForStmt:
 		w.exprs(s.Exprs)
-		w.block(s.Stmts, s.Names...)
+		s.Stmts = w.block(s.Stmts, s.Names...)
 	case *ast.FuncDefStmt:
 		w.funcDef(s)
 	case *ast.ReturnStmt:
@@ -145,7 +153,7 @@ func (w *walker) function(f *ast.FunctionExpr, extra ...string) {
 	if f.ParList.HasVargs {
 		names = append(names, "arg")
 	}
-	w.block(f.Stmts, names...)
+	f.Stmts = w.block(f.Stmts, names...)
 }
 
 // target is the left side of an assignment.
