@@ -22,6 +22,7 @@ type Options struct {
 	Log      zerolog.Logger
 	Progress func(Progress) // called from any goroutine; may be nil
 	Keep     bool           // leave what a failed run made, for a look at it
+	Patient  bool           // flows may take as long as they like: somebody looks into them
 }
 
 // Progress is news of something slow. Total is 0 where nobody knows it.
@@ -43,6 +44,7 @@ type Engine struct {
 	overlays func() bool               // it can do overlays
 
 	keepFailed bool // leave what a failed run made, for a look at it
+	patient    bool // flows are not bounded in time
 
 	mu     sync.Mutex
 	guests map[string]*guest
@@ -54,7 +56,7 @@ func Open(o Options) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &Engine{paths: paths, log: o.Log, progress: o.Progress, keepFailed: o.Keep, guests: map[string]*guest{}}
+	e := &Engine{paths: paths, log: o.Log, progress: o.Progress, keepFailed: o.Keep, patient: o.Patient, guests: map[string]*guest{}}
 	if e.progress == nil {
 		e.progress = func(Progress) {}
 	}

@@ -70,6 +70,9 @@ func (g *guest) phase(ctx context.Context, f *Flows, phase string, flow Flow) er
 
 // phaseTime is 0 where the phase bounds itself.
 func (g *guest) phaseTime(phase string) time.Duration {
+	if g.e.patient {
+		return 0
+	}
 	if d, ok := g.spec.Timeouts[phase]; ok {
 		return d
 	}
@@ -86,7 +89,7 @@ func (g *guest) timed(ctx context.Context, phase string, limit time.Duration, fl
 	}
 	tooLong := &OpError{Op: "run", Target: phase, Err: fmt.Errorf("it took longer than %s", limit), Hint: timeoutHint(phase)}
 	bounded, cancel := ctx, context.CancelFunc(func() {})
-	if limit > 0 {
+	if limit > 0 && !g.e.patient {
 		bounded, cancel = context.WithTimeoutCause(ctx, limit, tooLong)
 	}
 	defer cancel()

@@ -103,6 +103,32 @@ func bootSteps(name string, a BootArgs) []Step {
 	return []Step{{Op: OpBoot, Guest: name, Target: target, Boot: &a}}
 }
 
+// PrimitiveSteps are the steps of a primitive, by its arguments: nil for context,
+// CloneArgs, Limits, Net, BootArgs or KillArgs.
+func PrimitiveSteps(guest string, args any) []Step {
+	switch a := args.(type) {
+	case nil:
+		return contextSteps(guest)
+	case CloneArgs:
+		return cloneSteps(guest, a)
+	case Limits:
+		return limitSteps(guest, a)
+	case Net:
+		return netSteps(guest, a)
+	case BootArgs:
+		return bootSteps(guest, a)
+	case KillArgs:
+		switch {
+		case a.Signal != "":
+			return []Step{{Op: "send signal", Guest: guest, Target: a.Signal}}
+		case a.Graceful:
+			return []Step{{Op: OpDown, Guest: guest, Target: "by its init"}}
+		}
+		return []Step{{Op: "kill", Guest: guest, Target: "every process"}}
+	}
+	return nil
+}
+
 // String lists the limits that are set, as in "memory=268435456 pids=64".
 func (l Limits) String() string {
 	data, err := json.Marshal(l)

@@ -52,6 +52,10 @@ type Options struct {
 	Stdlib    fs.FS                            // nil is the embedded one
 	Dir       string                           // folder that relative paths begin at; "" is the recipe's
 
+	// Debugger is told of what runs, and may stop it; nil is none. It is for one recipe.
+	Debugger api.Debugger
+	DebugAll bool // also texts that do not call breakpoint
+
 	// Up and Down are what a session's up and down do; nil runs the flows alone,
 	// without provisioning and without building templates.
 	Up   func(ctx context.Context, d engine.Declared) error
@@ -72,7 +76,8 @@ type Recipe struct {
 	// Files are the modules read from the recipe's folder.
 	Files []string
 
-	api *api.API
+	api     *api.API
+	patient bool // reading may take its time
 }
 
 // Load reads a recipe. Reading changes nothing outside the Lua state. The
@@ -94,7 +99,7 @@ func Load(ctx context.Context, path string, src []byte, o Options) (*Recipe, err
 	}
 	s := newState(o, false)
 	a := api.Open(s, apiOptions(o))
-	r := &Recipe{Path: path, api: a}
+	r := &Recipe{Path: path, api: a, patient: o.DebugAll}
 	if err := r.read(ctx, src); err != nil {
 		s.Close()
 		return nil, err
@@ -111,12 +116,16 @@ func newState(o Options, session bool) *runtime.State {
 	if lib == nil {
 		lib = stdlib.FS
 	}
-	return runtime.New(runtime.Options{Dir: o.Dir, Stdlib: lib, Stdout: o.Stdout, Session: session})
+	ro := runtime.Options{Dir: o.Dir, Stdlib: lib, Stdout: o.Stdout, Session: session, HookAll: o.DebugAll}
+	if o.Debugger != nil {
+		ro.Hook = o.Debugger
+	}
+	return runtime.New(ro)
 }
 
 func apiOptions(o Options) api.Options {
 	return api.Options{Engine: o.Engine, Dir: o.Dir, Params: o.Params, More: o.More, LookupEnv: o.LookupEnv,
-		Optional: o.Optional, AllowHost: o.AllowHost, Log: o.Stderr}
+		Optional: o.Optional, AllowHost: o.AllowHost, Log: o.Stderr, Debugger: o.Debugger}
 }
 
 func pathCause(err error) error {
@@ -131,8 +140,11 @@ func pathCause(err error) error {
 func (r *Recipe) read(ctx context.Context, src []byte) error {
 	s := r.api.S
 	cause := fmt.Errorf("reading the recipe took longer than %s", readTime)
-	ctx, cancel := context.WithTimeoutCause(ctx, readTime, cause)
-	defer cancel()
+	if !r.patient { // somebody may be looking at it
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, readTime, cause)
+		defer cancel()
+	}
 	s.SetReading(true)
 	defer s.SetReading(false)
 	return s.Do(ctx, func(l *glua.LState) error {

@@ -24,6 +24,8 @@ type app struct {
 	quiet bool
 	debug bool
 
+	patient bool // flows are debugged: they may take their time
+
 	failed error // of help, which can give none itself
 
 	mu      sync.Mutex
@@ -59,7 +61,11 @@ func (a *app) close() {
 
 // engine opens the state root that the global flags name.
 func (a *app) engine(keep bool) (*engine.Engine, error) {
-	return engine.Open(engine.Options{Root: a.stateRoot(), Log: a.logger(), Progress: a.ui.progress, Keep: keep})
+	o := engine.Options{Root: a.stateRoot(), Log: a.logger(), Progress: a.ui.progress, Keep: keep, Patient: a.patient}
+	if a.patient { // a prompt and a line that changes do not go together
+		o.Progress = nil
+	}
+	return engine.Open(o)
 }
 
 func (a *app) stateRoot() string {

@@ -75,7 +75,7 @@ type loaded struct {
 
 // load reads a recipe; e may be nil where nothing will be done with it.
 func (a *app) load(ctx context.Context, e *engine.Engine, file *recipeFile, g given) (*loaded, error) {
-	o := lua.Options{Params: g.params, More: g.file, LookupEnv: g.env, Optional: g.optional, AllowHost: g.allowHost,
+	o := lua.Options{Params: g.params, More: g.file, LookupEnv: g.env, Optional: g.optional, AllowHost: g.allowHost, Debugger: g.debugger, DebugAll: g.debugAll,
 		Dir: file.dir, Stdout: a.ui.notes(), Stderr: a.ui.notes()}
 	if e != nil {
 		o.Engine = e

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"vsl/engine"
+	"vsl/lua/debug"
 )
 
 type upOptions struct {
@@ -18,6 +19,8 @@ type upOptions struct {
 	keep     bool
 	parallel int
 	json     bool
+	debug    bool
+	step     bool
 }
 
 func (a *app) upCommand() *cobra.Command {
@@ -37,12 +40,26 @@ func (a *app) upCommand() *cobra.Command {
 	cmd.ValidArgsFunction = a.completeRecipeThenGuests
 	a.recipeFlags(cmd, &o.recipeOptions)
 	cmd.Flags().BoolVar(&o.keep, "keep", false, "leave what a failed guest made, for a look at it")
+	cmd.Flags().BoolVar(&o.debug, "debug", false, "open a prompt where a flow fails, before it is undone")
+	cmd.Flags().BoolVar(&o.step, "step", false, "ask before each primitive")
 	cmd.Flags().IntVar(&o.parallel, "parallel", 0, "guests to bring up at once (default 16)")
 	cmd.Flags().BoolVar(&o.json, "json", false, "print what was done as JSON")
 	return cmd
 }
 
 func (a *app) runUp(ctx context.Context, recipe string, names []string, o upOptions) error {
+	if c := a.upDebugger(o); c != nil {
+		defer c.Close()
+		return a.upWith(ctx, c, recipe, names, o)
+	}
+	return a.upWith(ctx, nil, recipe, names, o)
+}
+
+// upWith is up, with a debugger that may be nil.
+func (a *app) upWith(ctx context.Context, c *debug.Console, recipe string, names []string, o upOptions) error {
+	if c != nil {
+		o.debugger, o.debugAll = c.C, a.patient
+	}
 	e, err := a.engine(o.keep)
 	if err != nil {
 		return err

@@ -37,6 +37,7 @@ type Options struct {
 	Optional  bool                             // no parameter has to be given: to see which there are
 	AllowHost bool                             // host paths outside the recipe's folder
 	Log       io.Writer                        // of log.info and its kin; nil is os.Stderr
+	Debugger  Debugger                         // nil is none
 }
 
 // Decl is one guest as declared, with its own flows in Lua.
@@ -65,7 +66,8 @@ type API struct {
 	// further errors may follow.
 	HandedOut bool
 
-	keeps atomic.Bool // some flow asked for g.data
+	keeps  atomic.Bool // some flow asked for g.data
+	passed sync.Once   // a breakpoint without a debugger was told
 
 	usedMu sync.Mutex
 	used   map[string]engine.Guest // guests that something acted on
@@ -94,6 +96,7 @@ func Open(s *runtime.State, o Options) *API {
 	a.openLog()
 	a.openPrimitives()
 	a.openWords()
+	a.openBreakpoint()
 	return a
 }
 

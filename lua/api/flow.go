@@ -33,6 +33,15 @@ func flowOf(l *lua.LState) *flow {
 	return nil
 }
 
+// FlowOf names the guest and the phase of the flow that runs on l; both are empty
+// while a recipe is read and at a session's prompt.
+func FlowOf(l *lua.LState) (guest, phase string) {
+	if f := flowOf(l); f != nil {
+		return f.guest, f.phase
+	}
+	return "", ""
+}
+
 // Flow makes the engine's flow of a Lua function: that of a phase, or a hook.
 func (a *API) Flow(phase string, fn *lua.LFunction) engine.Flow {
 	if fn == nil {
@@ -85,6 +94,11 @@ func (a *API) run(ctx context.Context, phase string, fn *lua.LFunction, g engine
 		args := []lua.LValue{ud}
 		for _, cause := range causes {
 			args = append(args, a.S.ErrorValue(l, cause))
+		}
+		if a.o.Debugger != nil {
+			if err := a.o.Debugger.Phase(l, fn, f.guest, f.phase); err != nil {
+				return err
+			}
 		}
 		got, err := a.S.Call(l, fn, args...)
 		if len(got) > 0 {

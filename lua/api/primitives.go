@@ -11,51 +11,46 @@ import (
 	"vsl/lua/bind"
 )
 
-// primitive describes one of the six: the schema of its keys, and what it does
-// with them. given is false where the call names only the guest.
+// primitive describes one of the six: the schema of its keys, what they make of
+// the engine's arguments, and the call. given is false where only the guest is named.
 type primitive struct {
 	schema *bind.Schema
-	do     func(ctx context.Context, g engine.Guest, v bind.Values, given bool) error
-}
-
-func limitPrimitive() primitive {
-	schema := *bind.LimitSchema
-	return primitive{&schema, func(ctx context.Context, g engine.Guest, v bind.Values, given bool) error {
-		if !given {
-			return g.Limit(ctx, g.Spec().Limits)
-		}
-		return g.Limit(ctx, bind.Limits(v))
-	}}
+	args   func(s *engine.Spec, v bind.Values, given bool) any
+	do     func(ctx context.Context, g engine.Guest, args any) error
 }
 
 // Primitives names the six in the order in which a boot uses them.
 var Primitives = []string{"context", "cow_clone", "limit", "bind_ip", "boot", "kill"}
 
 var primitives = map[string]primitive{
-	"context": {bind.ContextSchema, func(ctx context.Context, g engine.Guest, _ bind.Values, _ bool) error { return g.Context(ctx) }},
-	"limit":   limitPrimitive(),
-	"bind_ip": {bind.BindIPSchema, func(ctx context.Context, g engine.Guest, v bind.Values, given bool) error {
-		if !given {
-			return g.BindIP(ctx, g.Spec().Net)
-		}
-		return g.BindIP(ctx, engine.Net{Mode: bind.Get[string](v, "net"), Addrs: bind.Get[[]engine.Address](v, "ip")})
-	}},
-	"cow_clone": {bind.CowCloneSchema, func(ctx context.Context, g engine.Guest, v bind.Values, given bool) error {
-		args := engine.CloneArgs{Template: g.Spec().Template, Kind: g.Spec().Clone}
+	"context": {bind.ContextSchema, func(*engine.Spec, bind.Values, bool) any { return nil },
+		func(ctx context.Context, g engine.Guest, _ any) error { return g.Context(ctx) }},
+	"cow_clone": {bind.CowCloneSchema, func(s *engine.Spec, v bind.Values, _ bool) any {
+		args := engine.CloneArgs{Template: s.Template, Kind: s.Clone}
 		if t := bind.Get[*engine.Template](v, "template"); t != nil {
 			args.Template = t
 		}
 		if k := bind.Get[string](v, "kind"); k != "" {
 			args.Kind = k
 		}
-		return g.CowClone(ctx, args)
-	}},
-	"boot": {bind.BootSchema, func(ctx context.Context, g engine.Guest, v bind.Values, given bool) error {
-		return g.Boot(ctx, bootArgs(g.Spec(), v))
-	}},
-	"kill": {bind.KillSchema, func(ctx context.Context, g engine.Guest, v bind.Values, given bool) error {
-		return g.Kill(ctx, bind.Kill(v))
-	}},
+		return args
+	}, func(ctx context.Context, g engine.Guest, a any) error { return g.CowClone(ctx, a.(engine.CloneArgs)) }},
+	"limit": {bind.LimitSchema, func(s *engine.Spec, v bind.Values, given bool) any {
+		if !given {
+			return s.Limits
+		}
+		return bind.Limits(v)
+	}, func(ctx context.Context, g engine.Guest, a any) error { return g.Limit(ctx, a.(engine.Limits)) }},
+	"bind_ip": {bind.BindIPSchema, func(s *engine.Spec, v bind.Values, given bool) any {
+		if !given {
+			return s.Net
+		}
+		return engine.Net{Mode: bind.Get[string](v, "net"), Addrs: bind.Get[[]engine.Address](v, "ip")}
+	}, func(ctx context.Context, g engine.Guest, a any) error { return g.BindIP(ctx, a.(engine.Net)) }},
+	"boot": {bind.BootSchema, func(s *engine.Spec, v bind.Values, _ bool) any { return bootArgs(s, v) },
+		func(ctx context.Context, g engine.Guest, a any) error { return g.Boot(ctx, a.(engine.BootArgs)) }},
+	"kill": {bind.KillSchema, func(_ *engine.Spec, v bind.Values, _ bool) any { return bind.Kill(v) },
+		func(ctx context.Context, g engine.Guest, a any) error { return g.Kill(ctx, a.(engine.KillArgs)) }},
 }
 
 // bootArgs fills what the call leaves out from the spec.
@@ -103,16 +98,17 @@ func (a *API) call(l *lua.LState, name string, p primitive) int {
 	}
 	g := a.target(l, name, t, v)
 	a.Use(g)
-	given := len(v) > 0
+	args := p.args(g.Spec(), v, len(v) > 0)
+	a.announce(l, name, g, args)
 	a.block(l, func(ctx context.Context) error {
-		err := p.do(ctx, g, v, given)
+		err := p.do(ctx, g, args)
 		if name != "cow_clone" || !errors.Is(err, engine.ErrUnknownTmpl) {
 			return err
 		}
 		if err := a.ensureTemplate(ctx, g, v, err); err != nil {
 			return err
 		}
-		return p.do(ctx, g, v, given)
+		return p.do(ctx, g, args)
 	})
 	l.Push(a.Remember(l, g))
 	return 1

@@ -11,30 +11,30 @@ import (
 
 	"github.com/reeflective/readline"
 	"golang.org/x/term"
-
-	"vsl/lua"
 )
 
-var errInterrupted = errors.New("interrupted")
+// ErrInterrupted is Ctrl-C at the prompt.
+var ErrInterrupted = errors.New("interrupted")
 
 const (
 	firstPrompt = "vsl> "
-	morePrompt  = "  >> "
+	// MorePrompt asks for the rest of a chunk.
+	MorePrompt = "  >> "
 )
 
-// reader gives lines of input; more says that a chunk has begun. It gives
-// errInterrupted for Ctrl-C at the prompt.
-type reader interface {
-	Line(more bool) (string, error)
+// Reader gives lines of input. It gives ErrInterrupted for Ctrl-C at the prompt.
+type Reader interface {
+	ReadLine(prompt string) (string, error)
 	Close()
 }
 
-// newReader edits lines where in is a terminal that can, and reads plainly
-// elsewhere: in pipes, on dumb terminals, in tests.
-func newReader(in io.Reader, out io.Writer, s *lua.Session, interactive bool) reader {
+// NewReader edits lines where in is a terminal that can, and reads plainly
+// elsewhere: in pipes, on dumb terminals, in tests. whole says whether a chunk is
+// complete; an editor takes more lines until it is.
+func NewReader(in io.Reader, out io.Writer, interactive bool, whole func(text string) bool) Reader {
 	f, ok := in.(*os.File)
 	if kind := os.Getenv("TERM"); interactive && ok && f == os.Stdin && term.IsTerminal(int(f.Fd())) && kind != "" && kind != "dumb" {
-		return newEditor(s)
+		return newEditor(whole)
 	}
 	return newPlain(in, out, interactive)
 }
@@ -58,13 +58,9 @@ func newPlain(in io.Reader, out io.Writer, prompt bool) *plain {
 
 func (p *plain) Close() { signal.Stop(p.sig) }
 
-func (p *plain) Line(more bool) (string, error) {
+func (p *plain) ReadLine(prompt string) (string, error) {
 	if p.prompt {
-		text := firstPrompt
-		if more {
-			text = morePrompt
-		}
-		fmt.Fprint(p.out, text)
+		fmt.Fprint(p.out, prompt)
 	}
 	line, err := p.in.ReadString('\n')
 	select {
@@ -84,25 +80,29 @@ func (p *plain) Line(more bool) (string, error) {
 }
 
 // editor edits chunks of several lines with history.
-type editor struct{ shell *readline.Shell }
+type editor struct {
+	shell  *readline.Shell
+	prompt string
+}
 
-func newEditor(s *lua.Session) *editor {
-	sh := readline.NewShell()
-	sh.Prompt.Primary(func() string { return firstPrompt })
-	sh.Prompt.Secondary(func() string { return morePrompt })
-	sh.AcceptMultiline = func(line []rune) bool {
+func newEditor(whole func(text string) bool) *editor {
+	e := &editor{shell: readline.NewShell()}
+	e.shell.Prompt.Primary(func() string { return e.prompt })
+	e.shell.Prompt.Secondary(func() string { return MorePrompt })
+	e.shell.AcceptMultiline = func(line []rune) bool {
 		text := strings.TrimSpace(string(line))
-		return strings.HasPrefix(text, ".") || s.Complete(text)
+		return strings.HasPrefix(text, ".") || whole(text)
 	}
-	return &editor{sh}
+	return e
 }
 
 func (e *editor) Close() {}
 
-func (e *editor) Line(bool) (string, error) {
+func (e *editor) ReadLine(prompt string) (string, error) {
+	e.prompt = prompt
 	line, err := e.shell.Readline()
 	if errors.Is(err, readline.ErrInterrupt) {
-		return "", errInterrupted
+		return "", ErrInterrupted
 	}
 	return line, err
 }

@@ -47,7 +47,7 @@ func Run(ctx context.Context, in io.Reader, out, errOut io.Writer, o lua.Options
 	}
 	defer s.Close()
 	r := &repl{s: s, out: out, errOut: errOut, interactive: interactive}
-	lines := newReader(in, out, s, interactive)
+	lines := NewReader(in, out, interactive, s.Complete)
 	defer lines.Close()
 	if interactive {
 		fmt.Fprintln(out, "vsl: Lua with the six primitives. .help says more.")
@@ -66,11 +66,15 @@ type repl struct {
 }
 
 // loop gathers lines into chunks and runs them.
-func (r *repl) loop(ctx context.Context, lines reader) (last error) {
+func (r *repl) loop(ctx context.Context, lines Reader) (last error) {
 	chunk := ""
 	for ctx.Err() == nil {
-		line, err := lines.Line(chunk != "")
-		if errors.Is(err, errInterrupted) {
+		prompt := firstPrompt
+		if chunk != "" {
+			prompt = MorePrompt
+		}
+		line, err := lines.ReadLine(prompt)
+		if errors.Is(err, ErrInterrupted) {
 			chunk = ""
 			continue
 		}
@@ -117,7 +121,7 @@ func (r *repl) run(ctx context.Context, chunk string) error {
 		go func() {
 			select {
 			case <-sig:
-				cancel(errInterrupted)
+				cancel(ErrInterrupted)
 			case <-ctx.Done():
 			}
 		}()

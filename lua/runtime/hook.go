@@ -26,28 +26,43 @@ type Hook interface {
 const (
 	// lineHook is the function that compiled statements call; no recipe can name it.
 	lineHook = "(line)"
+	// endHook ends blocks and does nothing.
+	endHook = "(end)"
 	// evalName is the source of what a debugger evaluates, which is never stopped in.
 	evalName = "(debug)"
 )
 
 // stoppable puts a call of the line hook before each statement.
 func (w *walker) stoppable(list []ast.Stmt) []ast.Stmt {
-	out := make([]ast.Stmt, 0, 2*len(list))
+	out := make([]ast.Stmt, 0, 2*len(list)+1)
 	for _, s := range list {
 		if line := s.Line(); line > 0 {
 			w.lines[line] = true
-			name := &ast.IdentExpr{Value: lineHook}
-			call := &ast.FuncCallExpr{Func: name}
-			stmt := &ast.FuncCallStmt{Expr: call}
-			for _, n := range []ast.PositionHolder{name, call, stmt} {
-				n.SetLine(line)
-				n.SetLastLine(line)
-			}
-			out = append(out, stmt)
+			out = append(out, callOf(lineHook, line))
 		}
 		out = append(out, s)
 	}
-	return out
+	if len(list) == 0 {
+		return out
+	}
+	// In gopher-lua a block's locals are not known by name at its last instruction.
+	switch last := list[len(list)-1].(type) {
+	case *ast.ReturnStmt, *ast.BreakStmt:
+		return out
+	default:
+		return append(out, callOf(endHook, last.LastLine()))
+	}
+}
+
+func callOf(name string, line int) ast.Stmt {
+	id := &ast.IdentExpr{Value: name}
+	call := &ast.FuncCallExpr{Func: id}
+	stmt := &ast.FuncCallStmt{Expr: call}
+	for _, n := range []ast.PositionHolder{id, call, stmt} {
+		n.SetLine(line)
+		n.SetLastLine(line)
+	}
+	return stmt
 }
 
 func (s *State) statement(l *lua.LState) int {
@@ -121,6 +136,18 @@ func (s *State) Levels(l *lua.LState) []*Level {
 	return out
 }
 
+// Entry is the level of a function that is about to be called: it has no locals yet.
+func (s *State) Entry(fn *lua.LFunction) *Level {
+	v := &Level{fn: fn}
+	if !fn.IsG {
+		v.Frame = Frame{Pos: engine.Pos{File: fn.Proto.SourceName, Line: fn.Proto.LineDefined}, Name: "begins"}
+		if src := s.sources[v.Pos.File]; src != nil {
+			v.stdlib = src.stdlib
+		}
+	}
+	return v
+}
+
 // Variable is a local variable or an upvalue of a function.
 type Variable struct {
 	Name  string
@@ -145,7 +172,7 @@ func (s *State) Variables(l *lua.LState, v *Level) []Variable {
 		}
 		out = append(out, x)
 	}
-	for n := 1; ; n++ {
+	for n := 1; v.dbg != nil; n++ {
 		name, value := l.GetLocal(v.dbg, n)
 		if name == "" || name == "(*temporary)" {
 			break
@@ -195,7 +222,11 @@ func (s *State) EvalAt(l *lua.LState, v *Level, text string) ([]lua.LValue, erro
 	top := l.GetTop()
 	l.Push(fn)
 	if err := s.protect(l, 0, nil); err != nil {
-		return nil, s.runtimeError(l, err, nil)
+		err := s.runtimeError(l, err, nil)
+		if re, ok := err.(*RuntimeError); ok && re.Pos.File == evalName {
+			re.Pos = engine.Pos{} // there is one line, and who typed it sees it
+		}
+		return nil, err
 	}
 	var out []lua.LValue
 	for i := top + 1; i <= l.GetTop(); i++ {
