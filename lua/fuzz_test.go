@@ -39,6 +39,7 @@ func FuzzDecode(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte) {
 		l := glua.NewState(glua.Options{SkipOpenLibs: true})
 		defer l.Close()
+		text := string(data)
 		table := tableOf(l, &data, 0)
 		d := &bind.Decoder{Pos: engine.Pos{File: "x", Line: 1}}
 		d.Guest("g", table)
@@ -50,14 +51,16 @@ func FuzzDecode(f *testing.F) {
 		}
 		for kind := range bind.ParamTypes {
 			d.Param(kind, "p", table, nil, false)
+			d.Param(kind, "p", table, &bind.Given{Text: text, From: "-p"}, false)
 		}
+		d.Pool("p", table)
 		for _, e := range d.Errs {
 			_ = fmt.Sprint(e)
 		}
 	})
 }
 
-var fuzzKeys = append(append(bind.GuestSchema.KeyNames(), bind.LimitSchema.KeyNames()...), "ip", "dev", "path", "port", "soft", "signal", "sequence", "device", "policy", "default", "x")
+var fuzzKeys = append(append(bind.GuestSchema.KeyNames(), bind.LimitSchema.KeyNames()...), "ip", "dev", "path", "port", "soft", "signal", "sequence", "device", "policy", "default", "pattern", "choices", "size", "each", "from", "owner", "x")
 
 func tableOf(l *glua.LState, data *[]byte, depth int) *glua.LTable {
 	next := func() int {

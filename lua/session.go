@@ -131,8 +131,10 @@ func (s *Session) each(l *glua.LState, what string, f func(ctx context.Context, 
 		if !ok {
 			s.api.S.Raisef(l, fmt.Sprintf("write %s \"name\"", what), "%s must be given a guest, not %s", what, bind.Describe(l.Get(i)))
 		}
-		if err := s.api.S.Block(l, func(ctx context.Context) error { return f(ctx, name) }); err != nil {
-			s.api.S.Raise(l, err)
+		for _, one := range s.api.Members(name) {
+			if err := s.api.S.Block(l, func(ctx context.Context) error { return f(ctx, one) }); err != nil {
+				s.api.S.Raise(l, err)
+			}
 		}
 	}
 	return 0

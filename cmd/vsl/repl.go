@@ -37,7 +37,7 @@ func (a *app) runRepl(allowHost bool) error {
 		return err
 	}
 	flows := &keptFlows{a: a, e: e}
-	o := lua.Options{Engine: e, AllowHost: allowHost, Dir: ".", Stdout: a.ui.out, Stderr: a.ui.notes(),
+	o := lua.Options{Engine: e, AllowHost: allowHost, Dir: ".", Stdout: a.ui.results(), Stderr: a.ui.notes(),
 		Up: func(ctx context.Context, d engine.Declared) error {
 			_, err := e.Up(ctx, []engine.Declared{d}, engine.UpOptions{})
 			a.ui.live.end()
@@ -49,7 +49,7 @@ func (a *app) runRepl(allowHost bool) error {
 			return err
 		}}
 	interactive := isTerminal(a.ui.in)
-	err = repl.Run(ctx, a.ui.in, a.ui.out, a.ui.err, o, interactive)
+	err = repl.Run(ctx, a.ui.in, a.ui.results(), a.ui.notes(), o, interactive)
 	if err != nil && !interactive {
 		return &codeError{exitCode(err)} // the prompt has printed it
 	}

@@ -185,13 +185,17 @@ func (u *ui) write(w io.Writer, text string) {
 	_, _ = io.WriteString(w, engine.Redact(text)) // a reader that went away is no mistake of ours
 }
 
-// notes is standard error for others to write to.
-func (u *ui) notes() io.Writer { return notes{u} }
+// notes and results are standard error and standard output for others to write to.
+func (u *ui) notes() io.Writer   { return stream{u, u.err} }
+func (u *ui) results() io.Writer { return stream{u, u.out} }
 
-type notes struct{ u *ui }
+type stream struct {
+	u *ui
+	w io.Writer
+}
 
-func (n notes) Write(p []byte) (int, error) {
-	n.u.write(n.u.err, string(p))
+func (s stream) Write(p []byte) (int, error) {
+	s.u.write(s.w, string(p))
 	return len(p), nil
 }
 

@@ -238,8 +238,8 @@ func NameOf(v lua.LValue) (string, bool) {
 		return string(s), true
 	}
 	if ud, ok := v.(*lua.LUserData); ok {
-		if h, ok := ud.Value.(*Handle); ok {
-			return h.name, true
+		if n, ok := ud.Value.(bind.Named); ok {
+			return n.GuestName(), true
 		}
 	}
 	return "", false

@@ -3,7 +3,6 @@ package api
 import (
 	"fmt"
 	"slices"
-	"strconv"
 
 	lua "github.com/yuin/gopher-lua"
 
@@ -32,7 +31,7 @@ func (a *API) openPool() {
 		}
 		p := l.CheckUserData(1).Value.(poolHandle)
 		for _, g := range a.Guests {
-			if g.Spec.Name == p.Name+strconv.Itoa(int(i)) {
+			if g.Spec.Name == p.Member(int(i)) {
 				l.Push(a.handle(l, g.Spec.Name, g.Spec))
 				return 1
 			}
@@ -76,7 +75,7 @@ func (a *API) member(l *lua.LState, p *engine.Pool, each *lua.LFunction, i int) 
 		a.S.Raisef(l, "write each = function(i) return { … } end", "pool %q: each(%d) must return a guest's table, not %s", p.Name, i, bind.Describe(l.Get(-1)))
 	}
 	l.Pop(1)
-	a.declareGuest(l, p.Pos, p.Name+strconv.Itoa(i), t)
+	a.declareGuest(l, p.Pos, p.Member(i), t)
 	a.Guests[len(a.Guests)-1].Spec.Pool = p.Name
 }
 
@@ -88,8 +87,7 @@ func (a *API) ExpandAfter(s *engine.Spec) {
 			continue
 		}
 		delete(s.After, p.Name)
-		for i := 1; i <= p.Size; i++ {
-			name := p.Name + strconv.Itoa(i)
+		for _, name := range a.Members(p.Name) {
 			if _, own := s.After[name]; !own {
 				s.After[name] = state
 			}
@@ -98,6 +96,20 @@ func (a *API) ExpandAfter(s *engine.Spec) {
 	if len(s.After) == 0 {
 		s.After = nil // as it comes back from the record
 	}
+}
+
+// Members are the guests that a name stands for: those of a pool, or the one.
+func (a *API) Members(name string) []string {
+	for _, p := range a.Pools {
+		if p.Name == name {
+			var names []string
+			for i := 1; i <= p.Size; i++ {
+				names = append(names, p.Member(i))
+			}
+			return names
+		}
+	}
+	return []string{name}
 }
 
 // finishPools reports pools that cannot be told from a guest.

@@ -38,6 +38,7 @@ func (a *API) specTable(l *lua.LState, s *engine.Spec) *lua.LTable {
 		}
 	}
 	set("name", s.Name)
+	set("pool", s.Pool)
 	if s.Template != nil {
 		t.RawSetString("template", a.object(l, "template", s.Template))
 	}
