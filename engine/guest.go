@@ -77,7 +77,7 @@ func (g *guest) Status(ctx context.Context) (Status, error) {
 		return s, nil
 	}
 	s.State, s.XID, s.Clone, s.Recipe = StateStopped, g.rec.XID, g.rec.Clone, g.rec.Recipe.Path
-	s.Pool = g.rec.Spec.Pool
+	s.Pool, s.Spare = g.rec.Spec.Pool, g.rec.Spare
 	limits := g.spec.Limits
 	s.Limits = &limits
 	grp, err := g.group()

@@ -136,8 +136,12 @@ func (e *Engine) takeDown(ctx context.Context, gone []*guest, o UpOptions) []Out
 				if g.spec.Pool != p.Name {
 					continue
 				}
-				out[i] = e.down1(ctx, g, DownOptions{Flows: o.Ends})
-				out[i].Reasons = []string{p.surplusReason()}
+				err := g.within(ctx, false, func() error {
+					g.update(func(r *record) { r.Spare = true })
+					out[i] = e.down1(ctx, g, DownOptions{Flows: o.Ends})
+					return out[i].Err
+				})
+				out[i].Guest, out[i].Err, out[i].Reasons = g.spec.Name, err, []string{p.surplusReason()}
 			}
 		})
 	}
@@ -164,6 +168,18 @@ func (g *guest) compareIn(pools []*Pool) (Change, []string) {
 		reasons[i], _, _ = strings.Cut(r, ": takes effect")
 	}
 	return change, reasons
+}
+
+// compare is compareIn for a run that brings up what changed, or restarts some
+// of a pool.
+func (o UpOptions) compare(g *guest) (Change, []string) {
+	if o.Restart == nil {
+		return g.compareIn(o.Pools)
+	}
+	if slices.Contains(o.Restart, g.spec.Name) && g.running() {
+		return ChangeReplace, nil
+	}
+	return g.compare()
 }
 
 // planReplace lists the steps of a replacement.
@@ -195,7 +211,7 @@ func (u *upRun) replace(ctx context.Context, g *guest) error {
 		return err
 	}
 	u.e.progress(Progress{Subject: g.spec.Name, Stage: "replace"})
-	return u.e.down1(ctx, old, DownOptions{Flows: u.o.Ends, Remove: g.needsNew()}).Err
+	return u.e.down1(ctx, old, DownOptions{Flows: u.o.Ends, Remove: u.o.Restart == nil && g.needsNew()}).Err
 }
 
 // roll is the order in which the running guests of one pool are replaced.
@@ -212,11 +228,11 @@ type roll struct {
 // those before it, fewer than max are under way. So that none waits for one
 // that waits for it, the order keeps to what comes after what; and only those
 // new guests come first that wait, in turn, for none that is replaced.
-func (e *Engine) rolls(decls []Declared, pools []*Pool) (map[string]*roll, error) {
+func (e *Engine) rolls(decls []Declared, o UpOptions) (map[string]*roll, error) {
 	out := map[string]*roll{}
 	replaced, fresh := map[string]bool{}, map[string]bool{}
 	for _, d := range decls {
-		p := findPool(pools, d.Spec.Pool)
+		p := findPool(o.Pools, d.Spec.Pool)
 		if p == nil {
 			continue
 		}
@@ -227,7 +243,7 @@ func (e *Engine) rolls(decls []Declared, pools []*Pool) (map[string]*roll, error
 		if err != nil {
 			return nil, err
 		}
-		switch change, _ := g.compareIn(pools); {
+		switch change, _ := o.compare(g); {
 		case change == ChangeReplace && g.running():
 			replaced[d.Spec.Name] = true
 		case !g.running():

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -93,7 +94,7 @@ func TestRollOrder(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			e := poolHost(t, tt.running, tt.stopped)
-			rolls, err := e.rolls(declared(tt.now...), pools)
+			rolls, err := e.rolls(declared(tt.now...), UpOptions{Pools: pools})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -209,5 +210,48 @@ func TestCompareIn(t *testing.T) {
 				t.Errorf("%s %q, want %s %q", change, reasons, tt.change, tt.reason)
 			}
 		})
+	}
+}
+
+// A restart replaces those it is asked for, and no other however it is declared.
+func TestCompareForRestart(t *testing.T) {
+	e := poolHost(t, []*Spec{poolSpec("web1", "a"), poolSpec("web2", "a")}, []*Spec{poolSpec("web3", "a")})
+	o := UpOptions{Pools: []*Pool{{Name: "web", Size: 3}}, Restart: []string{"web1", "web3"}}
+	for name, want := range map[string]Change{"web1": ChangeReplace, "web2": ChangeRestart, "web3": ChangeStart} {
+		g, err := e.compared(poolSpec(name, "b"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, _ := o.compare(g); got != want {
+			t.Errorf("%s: %s, want %s", name, got, want)
+		}
+	}
+	rolls, err := e.rolls(declared(poolSpec("web1", "b"), poolSpec("web2", "b"), poolSpec("web3", "b")), o)
+	if err != nil || !slices.Equal(rolls["web"].order, []string{"web1"}) || !slices.Equal(rolls["web"].first, []string{"web3"}) {
+		t.Errorf("order %v after %v, %v", rolls["web"].order, rolls["web"].first, err)
+	}
+}
+
+func TestOriginAgain(t *testing.T) {
+	booted := map[string]string{"n": "3"}
+	for _, tt := range []struct {
+		latest map[string]string
+		want   string
+	}{{nil, "3"}, {map[string]string{"n": "5"}, "5"}, {map[string]string{}, ""}} {
+		rec := &record{Recipe: Origin{Params: booted, Latest: tt.latest}}
+		data, err := json.Marshal(rec)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var back record
+		if err := json.Unmarshal(data, &back); err != nil {
+			t.Fatal(err)
+		}
+		if got := back.Recipe.Again(); got.Params["n"] != tt.want || got.Latest != nil {
+			t.Errorf("%v: %+v", tt.latest, got)
+		}
+		if back.Recipe.Params["n"] != "3" {
+			t.Errorf("%v: the parameters of the boot are %v", tt.latest, back.Recipe.Params)
+		}
 	}
 }

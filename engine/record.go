@@ -23,6 +23,7 @@ type record struct {
 	Created     time.Time `json:"created"`
 	Provisioned bool      `json:"provisioned"`
 	Recipe      Origin    `json:"recipe,omitzero"`
+	Spare       bool      `json:"spare,omitempty"` // its pool has become smaller, and so it was brought down
 	// SecretMACs tell by the name of a secret whether its text is still the one
 	// that the guest was booted with; see secretMAC.
 	SecretMACs map[string]string `json:"secret_macs,omitempty"`
@@ -36,6 +37,17 @@ type Origin struct {
 	Params    map[string]string `json:"params,omitempty"`
 	AllowHost bool              `json:"allow_host,omitempty"`
 	Digest    string            `json:"digest,omitempty"` // of the text of all its files; "" is not known
+	// Latest are the parameters of the last up that left the guest running, where
+	// they are others than those of its boot: what a restart takes.
+	Latest map[string]string `json:"latest,omitzero"`
+}
+
+// Again is the origin for reading the recipe anew, as for a restart.
+func (o Origin) Again() Origin {
+	if o.Latest != nil {
+		o.Params, o.Latest = o.Latest, nil
+	}
+	return o
 }
 
 const recordVersion = 1

@@ -292,6 +292,7 @@ type Status struct {
 	Usage     *cgroup.Usage `json:"usage,omitempty"`
 	Ready     bool          `json:"ready"`
 	Pool      string        `json:"pool,omitempty"`
+	Spare     bool          `json:"spare,omitempty"` // its pool has become smaller
 }
 
 // OpError is the error of every kernel operation.

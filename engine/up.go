@@ -15,6 +15,7 @@ type UpOptions struct {
 	Keep     func(dir string) error                                // writes the recipe of Origin into dir, to run its flows later; may be nil
 	Parallel int                                                   // guests at once; 0 is 16
 	Pools    []*Pool                                               // of the recipe: what is up beyond their sizes goes down, what changed is replaced
+	Restart  []string                                              // guests of those pools that are to be replaced, whether changed or not; no other is then
 	Ends     func(ctx context.Context, name string) (Flows, error) // as DownOptions.Flows, for those
 }
 
@@ -49,7 +50,7 @@ func (e *Engine) Up(ctx context.Context, decls []Declared, o UpOptions) ([]Outco
 	if err := e.preflight(&validator{leaving: gone}, specs); err != nil {
 		return nil, err
 	}
-	rolls, err := e.rolls(decls, o.Pools)
+	rolls, err := e.rolls(decls, o)
 	if err != nil {
 		return nil, err
 	}
@@ -168,7 +169,7 @@ func (u *upRun) bringUp(ctx context.Context, d Declared, m *marks) (Change, []st
 	if g.run, err = u.e.readRun(d.Spec.Name); err != nil {
 		return "", nil, err
 	}
-	change, reasons := g.compareIn(u.o.Pools)
+	change, reasons := u.o.compare(g)
 	if change == ChangeReplace {
 		if err := u.replace(ctx, g); err != nil {
 			return change, reasons, err
@@ -182,8 +183,10 @@ func (u *upRun) bringUp(ctx context.Context, d Declared, m *marks) (Change, []st
 		}
 		switch now {
 		case ChangeNone:
+			g.noteParams(u.o.Origin)
 			return nil
 		case ChangeLive, ChangeRestart: // what needs a restart does not keep the rest waiting
+			g.noteParams(u.o.Origin)
 			return g.applyLive(ctx)
 		}
 		return g.phases(ctx, d, u.o, m)
@@ -248,11 +251,25 @@ func (g *guest) adopt(spec *Spec, o UpOptions) error {
 	if err := g.keepRecipe(o); err != nil {
 		return err
 	}
-	if equalJSON(g.rec.Spec, spec) && equalJSON(g.rec.Recipe, o.Origin) {
+	if equalJSON(g.rec.Spec, spec) && equalJSON(g.rec.Recipe, o.Origin) && !g.rec.Spare {
 		return nil
 	}
-	g.update(func(r *record) { r.Spec, r.Recipe = spec, o.Origin })
+	g.update(func(r *record) { r.Spec, r.Recipe, r.Spare = spec, o.Origin, false })
 	return nil
+}
+
+// noteParams remembers what the recipe was given by an up that leaves the guest
+// as it was booted: without it a restart would read an older declaration of all.
+func (g *guest) noteParams(o Origin) {
+	was := g.rec.Recipe.Again().Params
+	if g.rec.Recipe.Path != o.Path || len(was) == 0 && len(o.Params) == 0 || equalJSON(was, o.Params) {
+		return
+	}
+	latest := o.Params
+	if latest == nil {
+		latest = map[string]string{}
+	}
+	g.update(func(r *record) { r.Recipe.Latest = latest })
 }
 
 // provision runs the provision flow in the guest before its init ever runs:

@@ -100,6 +100,9 @@ func outcomeWords(o engine.Outcome) string {
 	case engine.ChangeRestart:
 		return "up, not as declared: " + reasons
 	case engine.ChangeReplace:
+		if reasons == "" {
+			return "restarted"
+		}
 		return "replaced: " + reasons
 	case engine.ChangeDown:
 		if reasons != "" {

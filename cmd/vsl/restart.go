@@ -21,7 +21,8 @@ func (a *app) restartCommand() *cobra.Command {
 		Use:   "restart NAME…|RECIPE [NAME…]|--all",
 		Short: "shut guests down and bring them up again",
 		Long: "Shuts guests down and brings them up again by their recipe as it is now, or, where that is\n" +
-			"gone, by the copy kept from their last boot. The recipe is read before anything is shut down.",
+			"gone, by the copy kept from their last boot. The recipe is read before anything is shut down.\n" +
+			"A pool's name stands for its guests, which are restarted in turn.",
 		Example: "  vsl restart web1",
 		RunE:    func(cmd *cobra.Command, args []string) error { return a.runRestart(cmd.Context(), args, o) },
 	}
@@ -33,8 +34,9 @@ func (a *app) restartCommand() *cobra.Command {
 
 // reboot is what one recipe brings up again.
 type reboot struct {
-	l     *loaded
-	decls []engine.Declared
+	l      *loaded
+	decls  []engine.Declared
+	rolled []string // of a pool: not all at once
 }
 
 func (a *app) runRestart(ctx context.Context, args []string, o restartOptions) error {
@@ -46,19 +48,64 @@ func (a *app) runRestart(ctx context.Context, args []string, o restartOptions) e
 	if err != nil {
 		return err
 	}
+	if names, err = withoutSpare(ctx, e, names, args); err != nil {
+		return err
+	}
 	plan, err := a.planReboots(ctx, e, names)
 	if err != nil {
 		return err
 	}
+	down := names
+	for _, r := range plan {
+		down = slices.DeleteFunc(slices.Clone(down), func(n string) bool { return slices.Contains(r.rolled, n) })
+	}
 	flows := &keptFlows{a: a, e: e}
-	if _, err := e.Down(ctx, names, engine.DownOptions{Flows: flows.of}); err != nil {
+	if _, err := e.Down(ctx, down, engine.DownOptions{Flows: flows.of}); err != nil {
 		return err
 	}
 	var errs []error
 	for _, r := range plan {
-		errs = append(errs, a.bringUp(ctx, e, r.l, r.decls, nil, 0, o.json))
+		errs = append(errs, a.bringUp(ctx, e, r.l, r.decls, engine.UpOptions{Pools: r.pools(), Restart: r.rolled}, o.json))
 	}
 	return errors.Join(errs...)
+}
+
+// withoutSpare leaves out what only a recipe, a pool or --all stands for and its
+// pool has become too small for: up would bring it down again.
+func withoutSpare(ctx context.Context, e *engine.Engine, names, args []string) ([]string, error) {
+	named := map[string]bool{}
+	for _, arg := range args {
+		if g, err := e.Lookup(arg); err == nil {
+			named[g.Name()] = true
+		}
+	}
+	var out []string
+	for _, n := range names {
+		g, err := e.Lookup(n)
+		if err != nil {
+			return nil, err
+		}
+		s, err := g.Status(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if !s.Spare || named[n] {
+			out = append(out, n)
+		}
+	}
+	return out, nil
+}
+
+// pools are those whose guests are restarted in turn.
+func (r *reboot) pools() []*engine.Pool {
+	if len(r.rolled) == 0 {
+		return nil
+	}
+	pools := r.l.pools(nil)
+	for _, p := range pools {
+		p.Partial = true
+	}
+	return pools
 }
 
 // planReboots reads every recipe that the guests need, each once.
@@ -71,6 +118,7 @@ func (a *app) planReboots(ctx context.Context, e *engine.Engine, names []string)
 		if err != nil {
 			return nil, err
 		}
+		origin = origin.Again()
 		key := fmt.Sprintf("%s %v %v", origin.Path, origin.Params, origin.AllowHost)
 		if origin.Path == "" {
 			key = "guest " + n
@@ -96,7 +144,16 @@ func (a *app) planReboots(ctx context.Context, e *engine.Engine, names []string)
 		if r.decls, err = r.l.guests(wanted[r.l]); err != nil {
 			return nil, err
 		}
-		down := slices.DeleteFunc(slices.Clone(r.decls), func(d engine.Declared) bool { return !slices.Contains(names, d.Spec.Name) })
+		var down []engine.Declared
+		for _, d := range r.decls {
+			if !slices.Contains(wanted[r.l], d.Spec.Name) {
+				continue // up already, or only what another one comes after
+			}
+			down = append(down, d)
+			if d.Spec.Pool != "" {
+				r.rolled = append(r.rolled, d.Spec.Name)
+			}
+		}
 		if err := e.SecretsAtHand(down); err != nil {
 			return nil, err
 		}

@@ -110,6 +110,9 @@ func (a *app) printStatus(s engine.Status) {
 	}
 	add("template", s.Template)
 	add("clone", s.Clone)
+	if s.Spare {
+		s.Pool += ", which has become smaller"
+	}
 	add("pool", s.Pool)
 	add("recipe", s.Recipe)
 	add("init", s.Init)

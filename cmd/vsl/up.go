@@ -75,15 +75,15 @@ func (a *app) upWith(ctx context.Context, c *debug.Console, recipe string, names
 	if err != nil {
 		return err
 	}
-	err = a.bringUp(ctx, e, l, decls, l.pools(names), o.parallel, o.json)
+	err = a.bringUp(ctx, e, l, decls, engine.UpOptions{Pools: l.pools(names), Parallel: o.parallel}, o.json)
 	if err != nil && o.keep {
 		a.ui.note("what failed is left as it is: vsl status, vsl logs and vsl enter look at it, vsl rm -f removes it")
 	}
 	return err
 }
 
-// bringUp is what up and restart share; of pools only up knows.
-func (a *app) bringUp(ctx context.Context, e *engine.Engine, l *loaded, decls []engine.Declared, pools []*engine.Pool, parallel int, json bool) error {
+// bringUp is what up and restart share.
+func (a *app) bringUp(ctx context.Context, e *engine.Engine, l *loaded, decls []engine.Declared, o engine.UpOptions, json bool) error {
 	keep, err := l.keeper()
 	if err != nil {
 		return err
@@ -92,7 +92,8 @@ func (a *app) bringUp(ctx context.Context, e *engine.Engine, l *loaded, decls []
 		manySystemCalls()
 	}
 	flows := &keptFlows{a: a, e: e}
-	out, err := e.Up(ctx, decls, engine.UpOptions{Origin: l.origin, Keep: keep, Parallel: parallel, Pools: pools, Ends: flows.of})
+	o.Origin, o.Keep, o.Ends = l.origin, keep, flows.of
+	out, err := e.Up(ctx, decls, o)
 	a.ui.live.end()
 	ips := map[string]string{}
 	for _, d := range decls {
