@@ -75,7 +75,7 @@ func (a *app) stateRoot() string {
 	return os.Getenv("VSL_ROOT")
 }
 
-// logger is for what the engine notes by the way: warnings, and with --debug
+// logger is for what the engine notes by the way: warnings, and with -v
 // each step.
 func (a *app) logger() zerolog.Logger {
 	level := zerolog.WarnLevel
