@@ -8,9 +8,13 @@ import (
 	"sync"
 )
 
-// redactLeast is the shortest text that is looked for: taking out shorter ones
-// would spoil every message and tell the secret by its gaps.
-const redactLeast = 4
+// The shortest texts that are looked for: taking out shorter ones would spoil
+// other messages and tell the secret by its gaps. A line of a secret may be a
+// common word.
+const (
+	redactLeast     = 6
+	redactLineLeast = 8
+)
 
 // redacted are the texts of secrets that this process has read. They are the
 // process's, not an engine's: what is printed must hold none of them.
@@ -28,19 +32,24 @@ func redactSecret(name string, text []byte) {
 	if redacted.words == nil {
 		redacted.words = map[string]string{}
 	}
-	add := func(s string) {
-		if s = strings.TrimSpace(s); len(s) >= redactLeast {
-			redacted.words[s] = "[secret " + name + "]"
+	add := func(s string, least int) {
+		if s = strings.TrimSpace(s); len(s) < least {
+			return
+		}
+		forms := []string{s, strconv.Quote(s)}
+		if data, err := json.Marshal(s); err == nil {
+			forms = append(forms, string(data))
+		}
+		for i, f := range forms {
+			if i > 0 { // without its quotation marks
+				f = f[1 : len(f)-1]
+			}
+			redacted.words[f] = "[secret " + name + "]"
 		}
 	}
-	lines := append([]string{string(text)}, strings.Split(string(text), "\n")...)
-	for _, s := range lines {
-		s = strings.TrimSpace(s)
-		add(s)
-		add(strings.Trim(strconv.Quote(s), `"`))
-		if data, err := json.Marshal(s); err == nil {
-			add(strings.Trim(string(data), `"`))
-		}
+	add(string(text), redactLeast)
+	for line := range strings.Lines(string(text)) {
+		add(line, redactLineLeast)
 	}
 	words := make([]string, 0, len(redacted.words))
 	for w := range redacted.words {

@@ -80,16 +80,19 @@ func TestRedact(t *testing.T) {
 	if got := Redact("nothing is secret yet"); got != "nothing is secret yet" {
 		t.Errorf("without secrets: %q", got)
 	}
-	redactSecret("pw", []byte("a \"b\" c\nsecond line\n"))
+	redactSecret("pw", []byte("a \"b\" and c\nsecond line\n"))
 	redactSecret("longer", []byte("second line and more"))
-	redactSecret("short", []byte("abc"))
+	redactSecret("short", []byte("abcde"))
+	redactSecret("words", []byte("name\nstate\nsecret name\n"))
 	for in, want := range map[string]string{
-		"it is a \"b\" c\nsecond line\n!": "it is [secret pw]\n!",
-		"only second line here":           "only [secret pw] here",
-		`{"x": "a \"b\" c"}`:              `{"x": "[secret pw]"}`,
-		`{"x": "a \"b\" c\nsecond line"}`: `{"x": "[secret pw]"}`,
-		"second line and more":            "[secret longer]",
-		"abc and abcd":                    "abc and abcd",
+		"it is a \"b\" and c\nsecond line\n!": "it is [secret pw]\n!",
+		"only second line here":               "only [secret pw] here",
+		`{"x": "a \"b\" and c"}`:              `{"x": "[secret pw]"}`,
+		`{"x": "a \"b\" and c\nsecond line"}`: `{"x": "[secret pw]"}`,
+		"second line and more":                "[secret longer]",
+		"abcde and abcdef":                    "abcde and abcdef",
+		`{"name": 1, "state": 2}`:             `{"name": 1, "state": 2}`,
+		"a secret name":                       "a [secret words]",
 	} {
 		if got := Redact(in); got != want {
 			t.Errorf("Redact(%q) = %q, want %q", in, got, want)

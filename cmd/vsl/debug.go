@@ -37,11 +37,11 @@ func (a *app) runDebug(ctx context.Context, recipe string, names []string, o upO
 	if err != nil {
 		return err
 	}
-	c := a.debugConsole(a.ui.out)
+	c := a.debugConsole(a.ui.results())
 	defer c.Close()
 	c.C.OnFailure, c.File = true, file.path
 	a.patient, o.parallel = true, 1
-	fmt.Fprintln(a.ui.out, "vsl: nothing runs yet. .break sets breakpoints, .cont begins, .help says more.")
+	fmt.Fprintln(a.ui.results(), "vsl: nothing runs yet. .break sets breakpoints, .cont begins, .help says more.")
 	if c.Begin() == debug.Abort {
 		return nil
 	}
