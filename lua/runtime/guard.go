@@ -32,6 +32,9 @@ func (g *guard) enter() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.inside++; g.inside == 1 {
+		if heap() >= maxHeap { // what ran before left it
+			goruntime.GC()
+		}
 		g.stop = make(chan struct{})
 		go g.watch(g.stop)
 	}
@@ -48,6 +51,7 @@ func (g *guard) leave() {
 func (g *guard) watch(stop chan struct{}) {
 	tick := time.NewTicker(guardEvery)
 	defer tick.Stop()
+	ended := false
 	for {
 		select {
 		case <-stop:
@@ -58,11 +62,13 @@ func (g *guard) watch(stop chan struct{}) {
 		if cancel == nil || heap() < maxHeap {
 			continue
 		}
-		// Most of it may be garbage; far above the bound there is no time to look.
-		if heap() < 2*maxHeap {
+		// Most of it may be garbage; far above the bound there is no time to look,
+		// unless it may be that of code which was ended.
+		if ended || heap() < 2*maxHeap {
 			goruntime.GC()
 		}
 		if heap() >= maxHeap && g.running.Load() == cancel { // another's turn is not its fault
+			ended = true
 			(*cancel)(fmt.Errorf("the recipe uses more than %d MB of memory", maxHeap>>20))
 		}
 	}

@@ -77,6 +77,16 @@ func (s *State) openTable(g *lua.LTable) {
 	lua.OpenTable(l)
 	t := g.RawGetString("table").(*lua.LTable)
 	t.RawSetString("concat", s.Func("table.concat", s.concat))
+	t.RawSetString("maxn", s.Func("table.maxn", func(l *lua.LState) int { // gopher-lua's sees whole numbers only
+		most := lua.LNumber(0)
+		l.CheckTable(1).ForEach(func(k, _ lua.LValue) {
+			if n, ok := k.(lua.LNumber); ok {
+				most = max(most, n)
+			}
+		})
+		l.Push(most)
+		return 1
+	}))
 	t.RawSetString("unpack", g.RawGetString("unpack"))
 	t.RawSetString("pack", s.Func("table.pack", func(l *lua.LState) int {
 		n := l.GetTop()

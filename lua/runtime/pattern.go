@@ -73,11 +73,13 @@ func (m *matcher) values(begin, end int, whole bool) []lua.LValue {
 	}
 	out := make([]lua.LValue, m.level)
 	for i := range out {
-		c := m.caps[i]
-		if c.length == capPosition {
+		switch c := m.caps[i]; c.length {
+		case capPosition:
 			out[i] = lua.LNumber(c.start + 1)
-		} else {
-			out[i] = lua.LString(m.src[c.start : c.start+max(c.length, 0)])
+		case capOpen:
+			m.fail("the pattern %q does not close a capture", m.pat)
+		default:
+			out[i] = lua.LString(m.src[c.start : c.start+c.length])
 		}
 	}
 	return out
@@ -201,7 +203,10 @@ func (m *matcher) special(s, p int) (next, np int, done bool) {
 		if i < 0 || i >= m.level || m.caps[i].length == capOpen {
 			m.fail("the pattern %q refers to the capture %%%c, which is not there", m.pat, c)
 		}
-		text := m.src[m.caps[i].start : m.caps[i].start+max(m.caps[i].length, 0)]
+		if m.caps[i].length == capPosition { // a position is no text
+			return 0, 0, true
+		}
+		text := m.src[m.caps[i].start : m.caps[i].start+m.caps[i].length]
 		if !strings.HasPrefix(m.src[s:], text) {
 			return 0, 0, true
 		}

@@ -62,7 +62,12 @@ func (s *State) protect(l *lua.LState, nargs int, onError func(l *lua.LState, ob
 }
 
 func (s *State) pcall(l *lua.LState) int {
-	l.CheckAny(1)
+	fn := l.CheckAny(1)
+	if fn.Type() != lua.LTFunction && l.GetMetaField(fn, "__call") == lua.LNil {
+		l.Push(lua.LFalse)
+		l.Push(lua.LString("attempt to call a " + fn.Type().String() + " value"))
+		return 2
+	}
 	return s.finish(l, s.protect(l, l.GetTop()-1, nil))
 }
 

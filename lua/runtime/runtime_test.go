@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -213,6 +214,25 @@ end`))
 	}
 	if d := time.Since(start); d > 4*time.Second { // one after the other it would be 8 s
 		t.Errorf("took %s", d)
+	}
+}
+
+var garbage []byte
+
+// What one run leaves behind is not the fault of the next, however much it is.
+func TestGarbageOfOthers(t *testing.T) {
+	defer func(n uint64) { maxHeap = n }(maxHeap)
+	maxHeap = 64 << 20
+	defer debug.SetGCPercent(debug.SetGCPercent(-1)) // nothing but the guard collects
+	for range 3 {
+		garbage = make([]byte, maxHeap)
+	}
+	garbage = nil
+	for range 3 {
+		got, err := eval(t, Options{}, `local from = os.clock() repeat until os.clock() > from + 0.1 return 1`)
+		if got != "1" || err != nil {
+			t.Error(got, err)
+		}
 	}
 }
 

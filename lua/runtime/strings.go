@@ -77,6 +77,12 @@ func (s *State) run(l *lua.LState, f func()) {
 	}
 }
 
+// values are a match's captures, or the whole match where there is none and it is wanted.
+func (s *State) values(l *lua.LState, m *matcher, begin, end int, whole bool) (out []lua.LValue) {
+	s.run(l, func() { out = m.values(begin, end, whole) })
+	return out
+}
+
 func startIndex(i, n int) int {
 	switch {
 	case i > 0:
@@ -117,7 +123,7 @@ func (s *State) find(l *lua.LState, find bool) int {
 		l.Push(lua.LNumber(end))
 		n = 2
 	}
-	for _, c := range m.values(begin, end, !find) {
+	for _, c := range s.values(l, m, begin, end, !find) {
 		l.Push(c)
 		n++
 	}
@@ -147,7 +153,7 @@ func (s *State) gmatch(l *lua.LState) int {
 		if end == begin {
 			pos++
 		}
-		values := m.values(begin, end, true)
+		values := s.values(l, m, begin, end, true)
 		for _, v := range values {
 			l.Push(v)
 		}
@@ -201,7 +207,7 @@ func (s *State) gsub(l *lua.LState) int {
 
 func (s *State) replacement(l *lua.LState, m *matcher, repl lua.LValue, begin, end int) string {
 	whole := m.src[begin:end]
-	values := m.values(begin, end, true)
+	values := s.values(l, m, begin, end, true)
 	var v lua.LValue
 	switch r := repl.(type) {
 	case *lua.LTable:
