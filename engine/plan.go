@@ -119,6 +119,9 @@ func (g *guest) planned(d Declared, c Change) []Step {
 	return nil
 }
 
+// FirstSteps are the steps that bring a guest up which does not exist yet.
+func FirstSteps(s *Spec) []Step { return planGuest(s, false) }
+
 // planGuest is the whole way of one guest by the default flows, with the
 // recipe's own flows named where it has them.
 func planGuest(s *Spec, provisioned bool) []Step {

@@ -41,16 +41,17 @@ type Given = bind.Given
 
 // Options say what a recipe is given and what it may reach.
 type Options struct {
-	Engine    api.Engine                       // makes and finds guests; nil is enough for reading
-	Params    map[string]string                // values given with -p
-	More      map[string]Given                 // values given elsewhere, such as in a file; Params win
-	LookupEnv func(name string) (string, bool) // where values come from at last; may be nil
-	Optional  bool                             // no parameter has to be given: to see which there are
-	AllowHost bool                             // host paths outside the recipe's folder
-	Stdout    io.Writer                        // of print; nil is os.Stdout
-	Stderr    io.Writer                        // of log.info and its kin; nil is os.Stderr
-	Stdlib    fs.FS                            // nil is the embedded one
-	Dir       string                           // folder that relative paths begin at; "" is the recipe's
+	Engine    api.Engine                                       // makes and finds guests; nil is enough for reading
+	Params    map[string]string                                // values given with -p
+	More      map[string]Given                                 // values given elsewhere, such as in a file; Params win
+	LookupEnv func(name string) (string, bool)                 // where values come from at last; may be nil
+	Optional  bool                                             // no parameter has to be given: to see which there are
+	AllowHost bool                                             // host paths outside the recipe's folder
+	Sleep     func(ctx context.Context, d time.Duration) error // how flows wait; nil is real time
+	Stdout    io.Writer                                        // of print; nil is os.Stdout
+	Stderr    io.Writer                                        // of log.info and its kin; nil is os.Stderr
+	Stdlib    fs.FS                                            // nil is the embedded one
+	Dir       string                                           // folder that relative paths begin at; "" is the recipe's
 
 	// Debugger is told of what runs, and may stop it; nil is none. It is for one recipe.
 	Debugger api.Debugger
@@ -125,7 +126,7 @@ func newState(o Options, session bool) *runtime.State {
 
 func apiOptions(o Options) api.Options {
 	return api.Options{Engine: o.Engine, Dir: o.Dir, Params: o.Params, More: o.More, LookupEnv: o.LookupEnv,
-		Optional: o.Optional, AllowHost: o.AllowHost, Log: o.Stderr, Debugger: o.Debugger}
+		Optional: o.Optional, AllowHost: o.AllowHost, Sleep: o.Sleep, Log: o.Stderr, Debugger: o.Debugger}
 }
 
 func pathCause(err error) error {

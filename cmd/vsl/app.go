@@ -26,6 +26,8 @@ type app struct {
 
 	patient bool // flows are debugged: they may take their time
 
+	lab *lab // where vsl test --real brings guests up
+
 	failed error // of help, which can give none itself
 
 	mu      sync.Mutex

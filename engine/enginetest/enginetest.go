@@ -3,6 +3,7 @@
 package enginetest
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -116,6 +117,8 @@ type Guest struct {
 	xid   int
 	state engine.State
 	Files map[string]string
+
+	provisioned bool
 }
 
 func (g *Guest) call(ctx context.Context, op string, args ...string) error {
@@ -229,6 +232,7 @@ func (g *Guest) Exec(ctx context.Context, a engine.ExecArgs) (engine.ExecResult,
 			return engine.ExecResult{}, err
 		}
 		args = append(args, fields("stdin", string(in))...)
+		a.Stdin = bytes.NewReader(in) // for Exec
 	}
 	if err := g.call(ctx, "exec", args...); err != nil {
 		return engine.ExecResult{}, err

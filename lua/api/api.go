@@ -3,6 +3,7 @@
 package api
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -11,6 +12,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	lua "github.com/yuin/gopher-lua"
 
@@ -30,14 +32,15 @@ type Engine interface {
 // Options say what a recipe may reach and what it is given.
 type Options struct {
 	Engine    Engine
-	Dir       string                           // the recipe's folder: relative paths begin here
-	Params    map[string]string                // values given on the command line
-	More      map[string]bind.Given            // values given elsewhere, such as in a file; Params win
-	LookupEnv func(name string) (string, bool) // where values come from at last; may be nil
-	Optional  bool                             // no parameter has to be given: to see which there are
-	AllowHost bool                             // host paths outside the recipe's folder
-	Log       io.Writer                        // of log.info and its kin; nil is os.Stderr
-	Debugger  Debugger                         // nil is none
+	Sleep     func(ctx context.Context, d time.Duration) error // how flows wait; nil is real time
+	Dir       string                                           // the recipe's folder: relative paths begin here
+	Params    map[string]string                                // values given on the command line
+	More      map[string]bind.Given                            // values given elsewhere, such as in a file; Params win
+	LookupEnv func(name string) (string, bool)                 // where values come from at last; may be nil
+	Optional  bool                                             // no parameter has to be given: to see which there are
+	AllowHost bool                                             // host paths outside the recipe's folder
+	Log       io.Writer                                        // of log.info and its kin; nil is os.Stderr
+	Debugger  Debugger                                         // nil is none
 }
 
 // Decl is one guest as declared, with its own flows in Lua.
@@ -83,6 +86,9 @@ type pending struct {
 func Open(s *runtime.State, o Options) *API {
 	if o.Log == nil {
 		o.Log = os.Stderr
+	}
+	if o.Sleep == nil {
+		o.Sleep = sleep
 	}
 	a := &API{S: s, o: o, Builds: map[string]*lua.LFunction{}, handles: map[string]*lua.LUserData{},
 		types: map[string]*lua.LTable{}, building: map[string]engine.Pos{}, used: map[string]engine.Guest{}}
@@ -148,8 +154,8 @@ func (a *API) acting(l *lua.LState, what string) {
 	}
 }
 
-// newType makes the metatable of one kind of object.
-func (a *API) newType(name string, index lua.LGFunction, tostring func(l *lua.LState, v any) string) {
+// NewType makes the metatable of one kind of object.
+func (a *API) NewType(name string, index lua.LGFunction, tostring func(l *lua.LState, v any) string) {
 	mt := a.S.L().NewTable()
 	mt.RawSetString("__metatable", lua.LFalse)
 	mt.RawSetString("__index", a.S.Func(name, index))
@@ -168,8 +174,8 @@ func (a *API) newType(name string, index lua.LGFunction, tostring func(l *lua.LS
 	a.types[name] = mt
 }
 
-// object makes a userdata of a kind.
-func (a *API) object(l *lua.LState, kind string, v any) *lua.LUserData {
+// Object makes a userdata of a kind.
+func (a *API) Object(l *lua.LState, kind string, v any) *lua.LUserData {
 	ud := l.NewUserData()
 	ud.Value = v
 	ud.Metatable = a.types[kind]
@@ -179,7 +185,7 @@ func (a *API) object(l *lua.LState, kind string, v any) *lua.LUserData {
 // bad is the value of an expression with a mistake that was reported.
 func (a *API) bad(l *lua.LState) lua.LValue {
 	a.HandedOut = true
-	return a.object(l, "mistake", bind.Bad{})
+	return a.Object(l, "mistake", bind.Bad{})
 }
 
 // noField is the __index of objects without any.
@@ -196,19 +202,19 @@ func (a *API) noField(kind string, fields map[string]func(v any) lua.LValue) lua
 }
 
 func (a *API) openTypes() {
-	a.newType("mistake", func(l *lua.LState) int { l.Push(l.Get(1)); return 1 }, func(*lua.LState, any) string { return "mistake" })
+	a.NewType("mistake", func(l *lua.LState) int { l.Push(l.Get(1)); return 1 }, func(*lua.LState, any) string { return "mistake" })
 	itself := a.S.Func("mistake", func(l *lua.LState) int { l.Push(a.bad(l)); return 1 })
 	for _, op := range []string{"index", "call", "concat", "add", "sub", "mul", "div", "mod", "pow", "unm"} {
 		a.types["mistake"].RawSetString("__"+op, itself)
 	}
 	a.S.StandIn = a.bad
-	a.newType("template", a.noField("template", map[string]func(any) lua.LValue{
+	a.NewType("template", a.noField("template", map[string]func(any) lua.LValue{
 		"name": func(v any) lua.LValue { return lua.LString(v.(*engine.Template).Name) },
 	}), func(_ *lua.LState, v any) string { return "template " + v.(*engine.Template).Name })
-	a.newType("source", a.noField("source", nil), func(_ *lua.LState, v any) string { return "source " + v.(*engine.Source).Kind })
-	a.newType("probe", a.noField("probe", nil), func(_ *lua.LState, v any) string { return "probe " + v.(*engine.Probe).Kind })
+	a.NewType("source", a.noField("source", nil), func(_ *lua.LState, v any) string { return "source " + v.(*engine.Source).Kind })
+	a.NewType("probe", a.noField("probe", nil), func(_ *lua.LState, v any) string { return "probe " + v.(*engine.Probe).Kind })
 	a.methods = handleMethods()
-	a.newType("guest", a.handleIndex, func(l *lua.LState, v any) string { return a.handleText(l, v.(*Handle)) })
+	a.NewType("guest", a.handleIndex, func(l *lua.LState, v any) string { return a.handleText(l, v.(*Handle)) })
 }
 
 // fingerprintObject words the objects that a build flow may use.

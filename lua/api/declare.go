@@ -14,6 +14,10 @@ import (
 func (a *API) named(kind string, declare func(l *lua.LState, pos engine.Pos, name string, t *lua.LTable) lua.LValue) *lua.LFunction {
 	return a.S.Func(kind, func(l *lua.LState) int {
 		name, ok := l.Get(1).(lua.LString)
+		if ud, isUD := l.Get(1).(*lua.LUserData); isUD && ud.Value == (bind.Bad{}) {
+			l.Push(l.Get(1)) // of which the mistake was told
+			return 1
+		}
 		if !ok {
 			a.S.Raisef(l, fmt.Sprintf("write %s \"name\" { … }", kind), "%s must be given a name, not %s", kind, bind.Describe(l.Get(1)))
 		}
@@ -47,7 +51,7 @@ func (a *API) openDeclarations() {
 		if t, ok := l.Get(1).(*lua.LTable); l.GetTop() > 0 && (!ok || t.Len() > 0) {
 			s.Raisef(l, "write host()", "host takes nothing")
 		}
-		l.Push(a.object(l, "source", &engine.Source{Kind: "host"}))
+		l.Push(a.Object(l, "source", &engine.Source{Kind: "host"}))
 		return 1
 	}))
 	s.SetGlobal("debian", s.Func("debian", func(l *lua.LState) int {
@@ -72,7 +76,7 @@ func (a *API) source(l *lua.LState, decode func(d *bind.Decoder) *engine.Source)
 		l.Push(a.bad(l))
 		return 1
 	}
-	l.Push(a.object(l, "source", src))
+	l.Push(a.Object(l, "source", src))
 	return 1
 }
 
@@ -110,5 +114,5 @@ func (a *API) declareTemplate(l *lua.LState, pos engine.Pos, name string, t *lua
 	}
 	a.Templates = slices.DeleteFunc(a.Templates, func(o *engine.Template) bool { return o.Name == name })
 	a.Templates = append(a.Templates, tmpl)
-	return a.object(l, "template", tmpl)
+	return a.Object(l, "template", tmpl)
 }

@@ -82,7 +82,7 @@ func (a *API) run(ctx context.Context, phase string, fn *lua.LFunction, g engine
 	f := &flow{guest: g.Name(), phase: phase}
 	result := lua.LValue(lua.LNil)
 	err := a.S.Do(context.WithValue(ctx, flowKey{}, f), func(l *lua.LState) error {
-		ud := a.object(l, "guest", &Handle{name: g.Name(), spec: g.Spec(), guest: g})
+		ud := a.HandleOf(l, g)
 		if named {
 			ud = a.handle(l, g.Name(), g.Spec())
 			h := ud.Value.(*Handle)
@@ -159,7 +159,7 @@ func (a *API) ReadyFlow(fn *lua.LFunction) engine.Flow {
 			if err != nil || v != lua.LFalse {
 				return err
 			}
-			if err := sleep(ctx, pause); err != nil {
+			if err := a.o.Sleep(ctx, pause); err != nil {
 				return err
 			}
 		}

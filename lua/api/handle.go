@@ -40,13 +40,18 @@ var handleFields = []string{"name", "xid", "ip", "root", "spec", "state", "data"
 func (a *API) handle(l *lua.LState, name string, spec *engine.Spec) *lua.LUserData {
 	ud := a.handles[name]
 	if ud == nil {
-		ud = a.object(l, "guest", &Handle{name: name})
+		ud = a.Object(l, "guest", &Handle{name: name})
 		a.handles[name] = ud
 	}
 	if h := ud.Value.(*Handle); spec != nil && h.spec == nil {
 		h.spec = spec
 	}
 	return ud
+}
+
+// HandleOf makes a handle of g that stands for itself alone.
+func (a *API) HandleOf(l *lua.LState, g engine.Guest) *lua.LUserData {
+	return a.Object(l, "guest", &Handle{name: g.Name(), spec: g.Spec(), guest: g})
 }
 
 // Remember gives the handle for g and makes it act on g.

@@ -24,7 +24,7 @@ func (a *API) openProbe() {
 				l.Push(a.bad(l))
 				return 1
 			}
-			l.Push(a.object(l, "probe", p))
+			l.Push(a.Object(l, "probe", p))
 			return 1
 		}))
 	}
@@ -79,7 +79,7 @@ func (a *API) openSubnet() {
 		l.Push(lua.LString(addr.String()))
 		return 1
 	})
-	a.newType("subnet", func(l *lua.LState) int {
+	a.NewType("subnet", func(l *lua.LState) int {
 		switch name := l.Get(2).String(); name {
 		case "at", "host":
 			l.Push(at)
@@ -96,7 +96,7 @@ func (a *API) openSubnet() {
 		if !ok || err != nil {
 			a.S.Raisef(l, `write subnet("198.51.100.0/24")`, "subnet: %s is not an address range", strings.TrimPrefix(bind.Describe(l.Get(1)), "the string "))
 		}
-		l.Push(a.object(l, "subnet", Subnet{p.Masked()}))
+		l.Push(a.Object(l, "subnet", Subnet{p.Masked()}))
 		return 1
 	}))
 }

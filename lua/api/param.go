@@ -42,7 +42,7 @@ func (a *API) param(l *lua.LState, kind string) int {
 	}
 	a.settle(l, d)
 	a.Params = append(a.Params, p)
-	l.Push(a.paramLua(l, p))
+	l.Push(a.ParamValue(l, p))
 	return 1
 }
 
@@ -79,9 +79,9 @@ func (a *API) given(kind, name string) *bind.Given {
 	return &bind.Given{Text: text, From: "$" + env}
 }
 
-// paramLua is a parameter's value in Lua; one that has none is the zero of its
+// ParamValue is a parameter's value in Lua; one that has none is the zero of its
 // kind, so that reading goes on to the next mistake.
-func (a *API) paramLua(l *lua.LState, p *bind.Param) lua.LValue {
+func (a *API) ParamValue(l *lua.LState, p *bind.Param) lua.LValue {
 	switch v := p.Value.(type) {
 	case string:
 		return lua.LString(v)
@@ -94,7 +94,7 @@ func (a *API) paramLua(l *lua.LState, p *bind.Param) lua.LValue {
 	case []string:
 		return stringList(l, v)
 	case *engine.Secret:
-		return a.object(l, "secret", v)
+		return a.Object(l, "secret", v)
 	}
 	switch p.Type {
 	case "int", "number", "size", "duration":
@@ -106,8 +106,6 @@ func (a *API) paramLua(l *lua.LState, p *bind.Param) lua.LValue {
 		return lua.LFalse
 	case "list":
 		return l.NewTable()
-	case "string":
-		return lua.LString("")
 	}
 	return a.bad(l)
 }

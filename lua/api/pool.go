@@ -24,7 +24,7 @@ func (a *API) openPool() {
 		"name": func(v any) lua.LValue { return lua.LString(v.(poolHandle).Name) },
 		"size": func(v any) lua.LValue { return lua.LNumber(v.(poolHandle).Size) },
 	})
-	a.newType("pool", func(l *lua.LState) int {
+	a.NewType("pool", func(l *lua.LState) int {
 		i, ok := l.Get(2).(lua.LNumber)
 		if !ok {
 			return fields(l)
@@ -62,7 +62,7 @@ func (a *API) declarePool(l *lua.LState, pos engine.Pos, name string, t *lua.LTa
 	for i := 1; i <= p.Size; i++ {
 		a.member(l, p, each, i)
 	}
-	return a.object(l, "pool", poolHandle{p})
+	return a.Object(l, "pool", poolHandle{p})
 }
 
 // member declares one guest of a pool.

@@ -15,14 +15,14 @@ import (
 // Lua code never has its text.
 func (a *API) openSecret() {
 	t := a.S.L().NewTable()
-	a.newType("secret", a.noField("secret", nil), func(_ *lua.LState, v any) string { return "secret " + v.(*engine.Secret).String() })
+	a.NewType("secret", a.noField("secret", nil), func(_ *lua.LState, v any) string { return "secret " + v.(*engine.Secret).String() })
 	t.RawSetString("file", a.S.Func("secret.file", func(l *lua.LState) int {
 		path := a.str(l, 1, "secret.file", "path")
-		l.Push(a.object(l, "secret", &engine.Secret{File: a.secretPath(l, path)}))
+		l.Push(a.Object(l, "secret", &engine.Secret{File: a.secretPath(l, path)}))
 		return 1
 	}))
 	t.RawSetString("env", a.S.Func("secret.env", func(l *lua.LState) int {
-		l.Push(a.object(l, "secret", &engine.Secret{Env: a.str(l, 1, "secret.env", "variable")}))
+		l.Push(a.Object(l, "secret", &engine.Secret{Env: a.str(l, 1, "secret.env", "variable")}))
 		return 1
 	}))
 	a.S.Strict("secret", t)

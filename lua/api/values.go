@@ -40,7 +40,7 @@ func (a *API) specTable(l *lua.LState, s *engine.Spec) *lua.LTable {
 	set("name", s.Name)
 	set("pool", s.Pool)
 	if s.Template != nil {
-		t.RawSetString("template", a.object(l, "template", s.Template))
+		t.RawSetString("template", a.Object(l, "template", s.Template))
 	}
 	set("clone", s.Clone)
 	set("hostname", s.Hostname)

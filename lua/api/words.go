@@ -39,7 +39,7 @@ func (a *API) deferWord(l *lua.LState) int {
 
 func (a *API) sleepWord(l *lua.LState) int {
 	d := a.duration(l, 1, "sleep")
-	a.block(l, func(ctx context.Context) error { return sleep(ctx, d) })
+	a.block(l, func(ctx context.Context) error { return a.o.Sleep(ctx, d) })
 	return 0
 }
 
@@ -78,7 +78,7 @@ func (a *API) retryWord(l *lua.LState) int {
 		waiting := a.S.Block(l, func(ctx context.Context) error {
 			ctx, cancel := bound(ctx)
 			defer cancel()
-			return sleep(ctx, min(pause, longest))
+			return a.o.Sleep(ctx, min(pause, longest))
 		})
 		if waiting != nil {
 			return a.give(l, nil, fmt.Errorf("%w; the last failure was: %w", waiting, err))

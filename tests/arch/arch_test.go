@@ -48,6 +48,7 @@ var layers = []struct {
 	{"stdlib/...", []string{"stdlib/..."}, "the standard library is Lua, embedded"},
 	{"recipes/...", []string{"recipes/..."}, "recipes are Lua, embedded"},
 	{"docs", nil, "the documentation is text, embedded"},
+	{"lua/test", []string{"lua/...", "engine", "engine/enginetest", "stdlib/..."}, "tests of recipes run against the engine in memory"},
 	{"lua/...", []string{"lua/...", "engine", "engine/cgroup", "stdlib/...", "recipes/..."},
 		"Lua sees the engine and nothing beneath it (cgroup only for the type that engine.Limits embeds)"},
 	{"cmd/...", []string{"cmd/...", "lua/...", "engine", "engine/cgroup", "stdlib/...", "recipes/...", "docs"},
