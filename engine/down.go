@@ -18,13 +18,17 @@ type DownOptions struct {
 // Down brings guests down, those first that come after others. Whatever its
 // shutdown flow does, at its end nothing of a guest runs.
 func (e *Engine) Down(ctx context.Context, names []string, o DownOptions) ([]Outcome, error) {
-	guests := map[string]*guest{}
+	guests, after := map[string]*guest{}, map[string]map[string]string{}
 	for _, n := range names {
 		g, err := e.lookup(n)
 		if err != nil {
 			return nil, err
 		}
-		guests[g.spec.Name] = g
+		spec, err := e.Recorded(g.spec.Name) // a handle outlives a guest that was undone
+		if err != nil {
+			return nil, err
+		}
+		guests[g.spec.Name], after[g.spec.Name] = g, spec.After
 	}
 	down := map[string]chan struct{}{}
 	for n := range guests {
@@ -38,7 +42,7 @@ func (e *Engine) Down(ctx context.Context, names []string, o DownOptions) ([]Out
 		wg.Go(func() {
 			defer close(down[n])
 			for _, other := range order {
-				if _, after := guests[other].rec.Spec.After[n]; after {
+				if _, is := after[other][n]; is {
 					<-down[other]
 				}
 			}

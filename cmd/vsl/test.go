@@ -31,7 +31,7 @@ func (a *app) testCommand() *cobra.Command {
 		Long: "Runs the tests in files *_test.lua, those given and all below the folders that are given, or below this one.\n" +
 			"Guests come up in memory, which takes milliseconds and needs no root: calls are recorded, and a test says\n" +
 			"what commands answer. With --real they come up on the kernel, under a state root of their own.\n" +
-			"vsl help test shows how tests are written.",
+			"vsl help testing shows how tests are written.",
 		Example: "  vsl test\n  vsl test ./shop -v\n  sudo vsl test --real ./shop --run 'web answers'",
 		Args:    cobra.ArbitraryArgs,
 		RunE:    func(cmd *cobra.Command, args []string) error { return a.runTest(cmd.Context(), args, o) },
@@ -210,7 +210,7 @@ func testFiles(args []string) (files, untested []string, err error) {
 	slices.Sort(files)
 	files = slices.Compact(files)
 	if len(files) == 0 {
-		return nil, nil, &usageError{msg: fmt.Sprintf("no test in %s", strings.Join(args, ", ")), hint: "tests are files *" + test.Suffix + "; vsl help test shows one"}
+		return nil, nil, &usageError{msg: fmt.Sprintf("no test in %s", strings.Join(args, ", ")), hint: "tests are files *" + test.Suffix + "; vsl help testing shows one"}
 	}
 	return files, untested, nil
 }

@@ -161,7 +161,7 @@ func (b *labBench) down(ctx context.Context, r *test.Loaded, names []string, o e
 func (b *labBench) Close() error {
 	var names []string
 	for name := range b.used {
-		if _, err := b.e.Lookup(name); err == nil {
+		if _, err := b.e.Recorded(name); err == nil { // one that failed was undone
 			names = append(names, name)
 		}
 	}

@@ -27,6 +27,7 @@ func topicPages() []topicPage {
 		{"default-flows", "the flows of a guest whose recipe gives none", func() string { return stdlibFile("flows") }},
 		{"std", "the small library of helpers: require \"vsl.std\"", func() string { return stdlibFile("std") }},
 		{"primitives", "the six primitives and their arguments", primitivesPage},
+		{"testing", "how tests of recipes are written", testingPage},
 		{"exit-codes", "what the exit codes mean", exitPage},
 	}
 }

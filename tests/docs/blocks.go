@@ -91,10 +91,10 @@ func (b block) commands() ([]command, error) {
 	return out, nil
 }
 
-// mayFail says that the page shows an error, or a note.
+// mayFail says that the page shows an error, a note, or a test that failed.
 func (c command) mayFail() bool {
 	for _, l := range c.want {
-		if strings.HasPrefix(l, "vsl: ") {
+		if strings.HasPrefix(l, "vsl: ") || strings.HasPrefix(l, "FAIL ") {
 			return true
 		}
 	}
