@@ -73,7 +73,9 @@ func (x *lab) removeTemplates() error {
 }
 
 // bench is one test's.
-func (x *lab) bench() (test.Bench, error) { return &labBench{lab: x, used: map[string]*test.Loaded{}}, nil }
+func (x *lab) bench() (test.Bench, error) {
+	return &labBench{lab: x, used: map[string]*test.Loaded{}}, nil
+}
 
 type labBench struct {
 	*lab
