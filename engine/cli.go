@@ -14,8 +14,9 @@ import (
 
 // The signals that a command line listens to beside os.Interrupt.
 var (
-	Terminate os.Signal = sys.Terminate
-	Resize    os.Signal = sys.Resize
+	Terminate  os.Signal = sys.Terminate
+	Resize     os.Signal = sys.Resize
+	BrokenPipe os.Signal = sys.BrokenPipe
 )
 
 // SignalNumber is a signal's number.

@@ -45,7 +45,7 @@ func (a *app) runDebug(ctx context.Context, recipe string, names []string, o upO
 	if c.Begin() == debug.Abort {
 		return nil
 	}
-	return a.upWith(ctx, c, recipe, names, o)
+	return a.upWith(ctx, c.C, recipe, names, o)
 }
 
 // upDebugger is what vsl up is debugged with: what its flags ask for, and at a

@@ -50,15 +50,15 @@ func (a *app) upCommand() *cobra.Command {
 func (a *app) runUp(ctx context.Context, recipe string, names []string, o upOptions) error {
 	if c := a.upDebugger(o); c != nil {
 		defer c.Close()
-		return a.upWith(ctx, c, recipe, names, o)
+		return a.upWith(ctx, c.C, recipe, names, o)
 	}
 	return a.upWith(ctx, nil, recipe, names, o)
 }
 
 // upWith is up, with a debugger that may be nil.
-func (a *app) upWith(ctx context.Context, c *debug.Console, recipe string, names []string, o upOptions) error {
+func (a *app) upWith(ctx context.Context, c *debug.Controller, recipe string, names []string, o upOptions) error {
 	if c != nil {
-		o.debugger, o.debugAll = c.C, a.patient
+		o.debugger, o.debugAll = c, a.patient
 	}
 	e, err := a.engine(o.keep)
 	if err != nil {

@@ -17,6 +17,8 @@ type Debugger interface {
 	// Phase is called before fn, the function of a flow, on its thread. The flow fails
 	// with the error.
 	Phase(l *lua.LState, fn *lua.LFunction, guest, phase string) error
+	// Ended is called once that flow and what it deferred have run, on any goroutine.
+	Ended(guest, phase string)
 	// Primitive is called before each of the six; an error is raised instead.
 	Primitive(l *lua.LState, name, words string) error
 	// Breakpoint is what breakpoint() does.
@@ -54,4 +56,20 @@ func (a *API) announce(l *lua.LState, name string, g engine.Guest, args any) {
 	if err := a.o.Debugger.Primitive(l, name, g.Name()+": "+strings.Join(words, ", ")); err != nil {
 		a.S.Raise(l, err)
 	}
+}
+
+// FieldsOf names the fields of an object of the language, for those who show it
+// unfolded.
+func FieldsOf(v lua.LValue) []string {
+	ud, ok := v.(*lua.LUserData)
+	if !ok {
+		return nil
+	}
+	switch ud.Value.(type) {
+	case *Handle:
+		return handleFields
+	case *runtime.Fault:
+		return []string{"message", "op", "target", "hint", "where"}
+	}
+	return nil
 }

@@ -81,6 +81,9 @@ func (a *API) FailFlow(fn *lua.LFunction) func(ctx context.Context, g engine.Gue
 func (a *API) run(ctx context.Context, phase string, fn *lua.LFunction, g engine.Guest, named bool, causes ...error) (lua.LValue, error) {
 	f := &flow{guest: g.Name(), phase: phase}
 	result := lua.LValue(lua.LNil)
+	if a.o.Debugger != nil {
+		defer a.o.Debugger.Ended(f.guest, f.phase)
+	}
 	err := a.S.Do(context.WithValue(ctx, flowKey{}, f), func(l *lua.LState) error {
 		ud := a.HandleOf(l, g)
 		if named {

@@ -20,9 +20,12 @@ type Break struct {
 	File      string
 	Line      int    // as asked for
 	If        string // an expression; "" is always
+	Hits      Hits   // how many times it is passed first
+	Log       string // a message to print instead of stopping, with {expressions}
 	Phase     string
 	Primitive string
 
+	count int            // times that it was reached
 	files map[string]int // texts that it is in, and the line at which one can stop there
 }
 
@@ -51,10 +54,11 @@ func (b *Break) Verified() (line int, ok bool) {
 
 func (b *Break) at(pos engine.Pos) bool { return b.Line > 0 && b.files[pos.File] == pos.Line }
 
-// resolve finds the first line at or below the one asked for at which one can stop.
-func (b *Break) resolve(file string, lines []int) {
+// resolve finds the first line at or below the one asked for at which one can
+// stop. It is false for a breakpoint of another file.
+func (b *Break) resolve(file string, lines []int) bool {
 	if b.Line == 0 || !sameFile(file, b.File) {
-		return
+		return false
 	}
 	i, _ := slices.BinarySearch(lines, b.Line)
 	if b.files == nil {
@@ -64,6 +68,7 @@ func (b *Break) resolve(file string, lines []int) {
 	if i < len(lines) {
 		b.files[file] = lines[i]
 	}
+	return true
 }
 
 // sameFile says whether a text's name is the file that somebody named: by its

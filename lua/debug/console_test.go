@@ -83,7 +83,7 @@ func TestConsole(t *testing.T) {
 			[]string{"at r.lua:11", "step, at r.lua:6", "> r.lua:6: in function 'add'\n  r.lua:11:", "step, at r.lua:7", "r.lua:11:", "i = 2", "step, at r.lua:11", "step, at r.lua:13"}, ""},
 		{"next stays in its function, and an empty line repeats it", counting, ".break 10\n.cont\n.next\n\n\n.cont\n", []string{"at r.lua:10", "at r.lua:11", "at r.lua:11", "at r.lua:11", "total\t14"}, ""},
 		{"watch", counting, ".watch total\n.watch nosuch\n.break 13\n.cont\n.cont\n", []string{"total = 14\nnosuch = error: undefined global"}, ""},
-		{"phase", counting, ".break phase boot\n.cont\n.locals\n.next\n.cont\n", []string{"stopped in web: boot: phase boot, at r.lua:3", "size = 3", "step, at r.lua:4", "total\t14"}, ""},
+		{"phase", counting, ".break phase boot\n.cont\n.locals\nsize + 1\n.next\n.cont\n", []string{"stopped in web: boot: phase boot, at r.lua:3", "size = 3", "\n4\n", "step, at r.lua:4", "total\t14"}, ""},
 		{"post-mortem", "guest \"web\" { boot = function(g)\n  local t = { 1 }\n  local x = t.a.b\nend }\n", ".cont\n.locals\n.bt\n.cont\n", []string{"attempt to index", "at r.lua:3", "t = { 1 }"}, "r.lua:3: attempt to index"},
 		{"a caught error is none", "guest \"web\" { boot = function(g)\n  pcall(error, 'x')\n  print(pcall(function() local y = nil + 1 end))\nend }\n", ".cont\n", []string{"false\t"}, ""},
 		{"an error in another thread is shown once", "guest \"web\" { boot = function(g)\n  timeout('1m', function()\n    error('deep')\n  end)\nend }\n", ".cont\n.bt\n.cont\n", []string{"at r.lua:3", "r.lua:3:"}, "r.lua:3: deep"},

@@ -7,8 +7,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
-	"strings"
 	"sync"
 
 	lua "github.com/yuin/gopher-lua"
@@ -27,19 +25,9 @@ const (
 	Phase      Reason = "phase"
 	Primitive  Reason = "primitive"
 	Failure    Reason = "error"
+	Pause      Reason = "pause"
+	Entry      Reason = "entry"
 )
-
-// Stop is a flow that waits for what the front end says.
-type Stop struct {
-	Reason Reason
-	Text   string // in words: "breakpoint 2", the error, the primitive's step
-	Flow   Flow
-	Levels []*runtime.Level // innermost first
-	Err    error            // of a failure
-
-	c *Controller
-	l *lua.LState
-}
 
 // Flow names the flow that a thread runs; it is empty while a recipe is read and
 // at a session's prompt.
@@ -79,14 +67,22 @@ type Controller struct {
 	OnFailure bool
 	// Each asks before each primitive.
 	Each bool
+	// Log gets what breakpoints with a message say; nil is nobody.
+	Log func(f Flow, at engine.Pos, text string)
+	// Placed is told of breakpoints in a text that was read; it may be nil.
+	Placed func(b *Break, line int, ok bool)
+	// Running is told when a flow begins and ends; it may be nil.
+	Running func(f Flow, begins bool)
 
 	s  *runtime.State
 	mu sync.Mutex
 	// breaks are in the order in which they were set; numbers are never used twice.
 	breaks []*Break
 	last   int
-	lines  map[string][]int // of the texts that were read: where one can stop
-	step   step
+	lines  map[string][]int  // of the texts that were read: where one can stop
+	steps  map[string]step   // under way, by guest
+	pauses map[string]Reason // asked for, by guest
+	flows  []running
 	busy   chan struct{} // closed when the stop that now is ends; nil is none
 	holder *lua.LState   // whose stop it is
 }
@@ -96,13 +92,11 @@ type step struct {
 	command Command
 	l       *lua.LState
 	depth   int
-	flow    Flow
-	on      bool
 }
 
 // New makes a controller for one recipe or session.
 func New(front Front) *Controller {
-	return &Controller{Front: front, lines: map[string][]int{}}
+	return &Controller{Front: front, lines: map[string][]int{}, steps: map[string]step{}, pauses: map[string]Reason{}}
 }
 
 // Attach tells the controller the state whose code it debugs.
@@ -111,10 +105,17 @@ func (c *Controller) Attach(s *runtime.State) { c.s = s }
 // Loaded implements runtime.Hook.
 func (c *Controller) Loaded(file string, lines []int) {
 	c.mu.Lock()
-	defer c.mu.Unlock()
 	c.lines[file] = lines
+	var told []func()
 	for _, b := range c.breaks {
-		b.resolve(file, lines)
+		if b.resolve(file, lines) && c.Placed != nil {
+			line, ok := b.Verified()
+			told = append(told, func() { c.Placed(b, line, ok) })
+		}
+	}
+	c.mu.Unlock()
+	for _, tell := range told {
+		tell()
 	}
 }
 
@@ -123,21 +124,19 @@ func (c *Controller) Statement(l *lua.LState, pos engine.Pos) {
 	if !c.turn(l) {
 		return
 	}
-	c.mu.Lock()
-	var hit *Break
-	for _, b := range c.breaks {
-		if b.at(pos) {
-			hit = b
-			break
-		}
-	}
-	st := c.step
-	c.mu.Unlock()
-	if hit != nil && c.holds(l, hit) {
-		c.stop(l, Breakpoint, fmt.Sprintf("breakpoint %d", hit.ID), nil)
+	if hit := c.hits(l, nil, func(b *Break) bool { return b.at(pos) }); hit != nil {
+		c.stop(l, Breakpoint, fmt.Sprintf("breakpoint %d", hit[0]), hit)
 		return
 	}
-	if !st.on || st.l != l {
+	guest := flowOf(l).Guest
+	if reason, ok := c.paused(guest); ok {
+		c.stop(l, reason, string(reason), nil)
+		return
+	}
+	c.mu.Lock()
+	st, on := c.steps[guest]
+	c.mu.Unlock()
+	if !on || st.l != l {
 		return
 	}
 	depth := len(c.s.Levels(l))
@@ -146,36 +145,24 @@ func (c *Controller) Statement(l *lua.LState, pos engine.Pos) {
 	}
 }
 
-// holds evaluates a breakpoint's condition. One that fails stops, and says so.
-func (c *Controller) holds(l *lua.LState, b *Break) bool {
-	if b.If == "" {
-		return true
-	}
-	levels := c.s.Levels(l)
-	if len(levels) == 0 {
-		return false
-	}
-	done := c.take(l)
-	defer done()
-	got, err := c.s.EvalAt(l, levels[0], b.If)
-	return err != nil || len(got) > 0 && lua.LVAsBool(got[0])
-}
-
 // Phase is called before fn, the function of a flow.
 func (c *Controller) Phase(l *lua.LState, fn *lua.LFunction, guest, phase string) error {
+	c.begins(l)
 	if !c.turn(l) {
 		return nil
 	}
 	c.mu.Lock()
-	hit := slices.ContainsFunc(c.breaks, func(b *Break) bool { return b.Phase == phase })
-	if st := &c.step; st.on && st.flow.Guest == guest && (st.command == StepIn || st.command == StepOver) {
+	if st, on := c.steps[guest]; on && (st.command == StepIn || st.command == StepOver) {
 		st.l, st.depth = l, 1<<30 // the flow stepped in has ended: this is where it goes on
+		c.steps[guest] = st
 	}
 	c.mu.Unlock()
-	if !hit {
+	entry := c.s.Entry(fn)
+	hit := c.hits(l, entry, func(b *Break) bool { return b.Phase != "" && b.Phase == phase })
+	if hit == nil {
 		return nil
 	}
-	return c.stopped(l, Phase, "phase "+phase, nil, c.s.Entry(fn))
+	return c.stopped(l, &Stop{Reason: Phase, Text: "phase " + phase, Breaks: hit}, entry)
 }
 
 // Primitive is called before each of the six, with its step in words. An error
@@ -184,11 +171,13 @@ func (c *Controller) Primitive(l *lua.LState, name, words string) error {
 	if !c.turn(l) {
 		return nil
 	}
-	c.mu.Lock()
-	hit := c.Each || slices.ContainsFunc(c.breaks, func(b *Break) bool { return b.Primitive == name })
-	c.mu.Unlock()
-	if hit {
-		return c.stopped(l, Primitive, words, nil)
+	hit := c.hits(l, nil, func(b *Break) bool { return b.Primitive != "" && b.Primitive == name })
+	if c.Each || hit != nil {
+		return c.stopped(l, &Stop{Reason: Primitive, Text: words, Breaks: hit})
+	}
+	// The default flows have no statements to stop at.
+	if reason, ok := c.paused(flowOf(l).Guest); ok {
+		return c.stopped(l, &Stop{Reason: reason, Text: words})
 	}
 	return nil
 }
@@ -198,36 +187,48 @@ func (c *Controller) Breakpoint(l *lua.LState) error {
 	if !c.turn(l) {
 		return nil
 	}
-	return c.stopped(l, Breakpoint, "breakpoint()", nil)
+	return c.stopped(l, &Stop{Reason: Breakpoint, Text: "breakpoint()"})
 }
 
 // Failed implements runtime.Hook.
 func (c *Controller) Failed(l *lua.LState, err error) {
-	if c.OnFailure && c.turn(l) && !errors.Is(err, ErrAborted) {
-		_ = c.stopped(l, Failure, err.Error(), err) // it fails anyway
+	c.mu.Lock()
+	on := c.OnFailure
+	c.mu.Unlock()
+	if on && c.turn(l) && !errors.Is(err, ErrAborted) {
+		_ = c.stopped(l, &Stop{Reason: Failure, Text: err.Error(), Err: err}) // it fails anyway
 	}
 }
 
+// StopAtFailures sets OnFailure while flows run.
+func (c *Controller) StopAtFailures(on bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.OnFailure = on
+}
+
 // stop is stopped for places where an error can be raised.
-func (c *Controller) stop(l *lua.LState, reason Reason, text string, err error) {
-	if err := c.stopped(l, reason, text, err); err != nil {
+func (c *Controller) stop(l *lua.LState, reason Reason, text string, breaks []int) {
+	if err := c.stopped(l, &Stop{Reason: reason, Text: text, Breaks: breaks}); err != nil {
 		c.s.Raise(l, err)
 	}
 }
 
 // stopped waits for the front end. levels are those of functions yet to be called.
-func (c *Controller) stopped(l *lua.LState, reason Reason, text string, err error, levels ...*runtime.Level) error {
+func (c *Controller) stopped(l *lua.LState, s *Stop, levels ...*runtime.Level) error {
 	levels = append(levels, c.s.Levels(l)...)
 	if len(levels) == 0 {
 		return nil
 	}
-	s := &Stop{Reason: reason, Text: text, Flow: flowOf(l), Levels: levels, Err: err, c: c, l: l}
+	s.Flow, s.Levels, s.c, s.l = flowOf(l), levels, c, l
 	done := c.take(l)
 	command := c.Front.Stopped(s)
 	c.mu.Lock()
-	c.step = step{}
+	delete(c.pauses, s.Flow.Guest)
+	delete(c.pauses, AnyGuest)
+	delete(c.steps, s.Flow.Guest)
 	if command == StepIn || command == StepOver || command == StepOut {
-		c.step = step{command: command, l: l, depth: len(levels), flow: s.Flow, on: true}
+		c.steps[s.Flow.Guest] = step{command: command, l: l, depth: len(levels)}
 	}
 	c.mu.Unlock()
 	done()
@@ -277,51 +278,3 @@ func (c *Controller) take(l *lua.LState) (done func()) {
 		close(busy)
 	}
 }
-
-// Variables are those of a level.
-func (s *Stop) Variables(v *runtime.Level) []runtime.Variable { return s.c.s.Variables(s.l, v) }
-
-// Set gives a variable of a level the value of an expression.
-func (s *Stop) Set(v *runtime.Level, name, text string) (lua.LValue, error) {
-	got, err := s.c.s.EvalAt(s.l, v, text)
-	if err != nil {
-		return lua.LNil, err
-	}
-	value := lua.LValue(lua.LNil)
-	if len(got) > 0 {
-		value = got[0]
-	}
-	if !s.c.s.SetVariable(s.l, v, name, value) {
-		return lua.LNil, fmt.Errorf("there is no variable %q here", name)
-	}
-	return value, nil
-}
-
-// Eval runs a text at a level.
-func (s *Stop) Eval(v *runtime.Level, text string) ([]lua.LValue, error) {
-	return s.c.s.EvalAt(s.l, v, text)
-}
-
-// Value prints a value.
-func (s *Stop) Value(v lua.LValue) string { return runtime.Pretty(s.l, v) }
-
-// Pairs are the entries of a table, for those who unfold it.
-func (s *Stop) Pairs(v lua.LValue) []runtime.Variable {
-	t, ok := v.(*lua.LTable)
-	if !ok {
-		return nil
-	}
-	var out []runtime.Variable
-	t.ForEach(func(k, v lua.LValue) {
-		name := k.String()
-		if k.Type() != lua.LTString {
-			name = "[" + name + "]"
-		}
-		out = append(out, runtime.Variable{Name: name, Value: v})
-	})
-	slices.SortStableFunc(out, func(a, b runtime.Variable) int { return strings.Compare(a.Name, b.Name) })
-	return out
-}
-
-// Source gives the lines of a text that was read, nil of one that was not.
-func (s *Stop) Source(file string) []string { return s.c.s.Source(file) }

@@ -102,6 +102,7 @@ func (s *State) postMortem(l *lua.LState) {
 // that function goes on.
 type Level struct {
 	Frame
+	l   *lua.LState // whose stack it is on; nil before it is called
 	dbg *lua.Debug
 	fn  *lua.LFunction
 	env *lua.LTable // what evaluated code sees
@@ -127,7 +128,7 @@ func (s *State) Levels(l *lua.LState) []*Level {
 		if seen[f]++; f.IsG || seen[f] > 100 { // a tail call shows the first function again and again
 			continue
 		}
-		level := &Level{Frame: s.frame(dbg), dbg: dbg, fn: f}
+		level := &Level{Frame: s.frame(dbg), l: l, dbg: dbg, fn: f}
 		if last := len(out) - 1; last >= 0 && dbg.What == "main" && out[last].fn == f && out[last].Pos == level.Pos {
 			break
 		}
@@ -173,7 +174,7 @@ func (s *State) Variables(l *lua.LState, v *Level) []Variable {
 		out = append(out, x)
 	}
 	for n := 1; v.dbg != nil; n++ {
-		name, value := l.GetLocal(v.dbg, n)
+		name, value := v.l.GetLocal(v.dbg, n)
 		if name == "" || name == "(*temporary)" {
 			break
 		}
@@ -195,7 +196,7 @@ func (s *State) SetVariable(l *lua.LState, v *Level, name string, value lua.LVal
 		case x.Up:
 			l.SetUpvalue(v.fn, x.no, value)
 		default:
-			l.SetLocal(v.dbg, x.no, value)
+			v.l.SetLocal(v.dbg, x.no, value)
 		}
 		return true
 	}
@@ -234,6 +235,21 @@ func (s *State) EvalAt(l *lua.LState, v *Level, text string) ([]lua.LValue, erro
 	}
 	l.SetTop(top)
 	return out, nil
+}
+
+// Try runs f, and gives what was raised in it.
+func (s *State) Try(l *lua.LState, f func(l *lua.LState)) error {
+	top := l.GetTop()
+	l.Push(l.NewFunction(func(l *lua.LState) int {
+		f(l)
+		return 0
+	}))
+	err := s.protect(l, 0, nil)
+	if err != nil {
+		err = s.runtimeError(l, err, nil)
+	}
+	l.SetTop(top)
+	return err
 }
 
 // environment is a table of globals in which a level's variables are found first.

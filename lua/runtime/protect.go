@@ -37,9 +37,12 @@ func errFunc(l *lua.LState) *bool {
 	return (*bool)(unsafe.Add(unsafe.Pointer(l), errFuncOffset))
 }
 
-// frameBase is the first register of the function that runs on l.
+// frameBase is the first register of the function that runs on l, 0 while none does.
 func frameBase(l *lua.LState) int {
 	frame := *(*unsafe.Pointer)(unsafe.Add(unsafe.Pointer(l), frameField.Offset))
+	if frame == nil {
+		return 0
+	}
 	return *(*int)(unsafe.Add(frame, baseOffset))
 }
 

@@ -6,10 +6,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Terminate and Resize are SIGTERM and SIGWINCH for os/signal.
+// Terminate, Resize and BrokenPipe are SIGTERM, SIGWINCH and SIGPIPE for os/signal.
 const (
-	Terminate = unix.SIGTERM
-	Resize    = unix.SIGWINCH
+	Terminate  = unix.SIGTERM
+	Resize     = unix.SIGWINCH
+	BrokenPipe = unix.SIGPIPE
 )
 
 // SignalNumber is a signal's number, 0 where it has none.
