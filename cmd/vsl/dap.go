@@ -22,8 +22,8 @@ func (a *app) dapCommand() *cobra.Command {
 		Use:   "dap",
 		Short: "debug a recipe in an editor, by the Debug Adapter Protocol",
 		Long: "Serves the Debug Adapter Protocol on standard input and output: an editor starts it. What it\n" +
-			"launches is told by the editor's configuration, of which vsl help debug shows three. It needs root\n" +
-			"as vsl up does.",
+			"launches is told by the editor's configuration: vsl help editors shows those of VS Code, Neovim and\n" +
+			"Emacs. It needs root as vsl up does.",
 		Example: "  sudo -n vsl dap        as an editor's adapter",
 		Args:    atMost(0),
 		RunE:    func(cmd *cobra.Command, _ []string) error { return a.runDap(cmd.Context()) },

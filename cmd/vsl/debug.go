@@ -21,7 +21,7 @@ func (a *app) debugCommand() *cobra.Command {
 			"flow fails, before anything is undone. .help at the prompt lists its commands; all else is Lua and\n" +
 			"sees the variables where the flow stopped. No time runs out meanwhile. It reads a pipe, too.\n\n" +
 			"vsl up --debug opens the prompt only at failures, vsl up --step asks before each primitive, and\n" +
-			"vsl dap is for editors.",
+			"vsl dap is for editors: vsl help editors says how they are told of it.",
 		Example: "  vsl debug ./shop.lua\n  printf '.break 12\\n.cont\\n.locals\\n.cont\\n' | vsl debug ./shop.lua web1",
 		Args:    atLeast(1, "a recipe"),
 		RunE:    func(cmd *cobra.Command, args []string) error { return a.runDebug(cmd.Context(), args[0], args[1:], o) },
