@@ -1,8 +1,7 @@
 package main
 
-// editorsPage says how editors are told of vsl dap.
-func editorsPage() string {
-	return `An editor debugs a recipe by vsl dap, which speaks the Debug Adapter Protocol on its standard input and
+// editorsText says how editors are told of vsl dap.
+const editorsText = `An editor debugs a recipe by vsl dap, which speaks the Debug Adapter Protocol on its standard input and
 output. It needs root as vsl up does; sudo -n asks for no password, so let sudoers allow that, or let the
 editor's own host run as root.
 
@@ -63,4 +62,5 @@ have a condition in Lua, a number of hits (3, >= 3, > 3, % 3) and a message to p
 takes effect at the next statement or primitive. Hovering reads names and fields; watches and the console run
 any Lua where the flow stopped. Disconnecting, or closing the editor, undoes what is unfinished as Ctrl-C does.
 `
-}
+
+func editorsPage() string { return editorsText }
