@@ -32,7 +32,7 @@ var refused = map[string]string{
 func (s *State) openLibs() {
 	l := s.l
 	all := l.NewTable() // base functions land here first
-	keep := strings.Fields("getmetatable ipairs next pairs rawequal rawget rawset select setmetatable tonumber tostring type unpack")
+	keep := strings.Fields("getmetatable ipairs next pairs rawequal rawget rawset select setmetatable tostring type")
 	lua.OpenBase(l)
 	g := l.G.Global
 	g.ForEach(func(k, v lua.LValue) { all.RawSet(k, v) })
@@ -45,6 +45,7 @@ func (s *State) openLibs() {
 	s.openFaults()
 	for name, fn := range map[string]lua.LGFunction{
 		"pcall": s.pcall, "xpcall": s.xpcall, "error": s.luaError, "assert": s.assert, "print": s.print, "require": s.require,
+		"tonumber": tonumber, "unpack": s.unpack,
 	} {
 		g.RawSetString(name, l.NewFunction(fn))
 	}
@@ -114,6 +115,7 @@ func (s *State) openRest(g *lua.LTable) {
 	}
 	g.RawSetString("os", os)
 	s.Strict("os", os)
+	s.spelt(g.RawGetString("math").(*lua.LTable))
 	s.Strict("math", g.RawGetString("math").(*lua.LTable))
 	s.Strict("coroutine", g.RawGetString("coroutine").(*lua.LTable))
 }
@@ -213,8 +215,11 @@ func (s *State) print(l *lua.LState) int {
 
 // concat is table.concat without the stock one's use of a stack slot per item.
 func (s *State) concat(l *lua.LState) int {
-	t, sep := l.CheckTable(1), l.OptString(2, "")
-	first, last := l.OptInt(3, 1), l.OptInt(4, t.Len())
+	t, sep := l.CheckTable(1), ""
+	if l.Get(2) != lua.LNil {
+		sep = l.CheckString(2)
+	}
+	first, last := optInt(l, 3, 1), optInt(l, 4, t.Len())
 	var b strings.Builder
 	for i := first; i <= last; i++ {
 		v := t.RawGetInt(i)
@@ -231,6 +236,25 @@ func (s *State) concat(l *lua.LState) int {
 	}
 	l.Push(lua.LString(b.String()))
 	return 1
+}
+
+// maxUnpack bounds the values of one unpack; the stack has room for more.
+const maxUnpack = 1 << 19
+
+func (s *State) unpack(l *lua.LState) int {
+	t := l.CheckTable(1)
+	first, last := optInt(l, 2, 1), optInt(l, 3, t.Len())
+	if first > last {
+		return 0
+	}
+	if uint(last)-uint(first) >= maxUnpack {
+		s.Raisef(l, "", "unpack: more than %d values", maxUnpack)
+	}
+	n := last - first + 1
+	for i := range n {
+		l.Push(t.RawGetInt(first + i))
+	}
+	return n
 }
 
 // mistake handles what can only be a slip of the pen. While a recipe is read it

@@ -7,11 +7,7 @@ import (
 	"strings"
 
 	lua "github.com/yuin/gopher-lua"
-
-	"vsl/lua/bind"
 )
-
-var formatFlags = bind.LazyRE(`^[-+ #0]*\d{0,2}(\.\d{0,2})?$`)
 
 const (
 	maxCaptures = 32

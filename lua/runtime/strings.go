@@ -23,8 +23,9 @@ func (s *State) openString(g *lua.LTable) {
 		t.RawSetString(name, lua.LNil)
 	}
 	for name, fn := range map[string]lua.LGFunction{
-		"find":   func(l *lua.LState) int { return s.find(l, true) },
-		"match":  func(l *lua.LState) int { return s.find(l, false) },
+		"find":  func(l *lua.LState) int { return s.find(l, true) },
+		"match": func(l *lua.LState) int { return s.find(l, false) },
+		"byte":  s.bytes, "char": s.char, "sub": s.sub,
 		"gmatch": s.gmatch, "gsub": s.gsub, "rep": s.rep, "format": s.format,
 		"lower": func(l *lua.LState) int { l.Push(lua.LString(mapASCII(l.CheckString(1), 'A', 'Z'))); return 1 },
 		"upper": func(l *lua.LState) int { l.Push(lua.LString(mapASCII(l.CheckString(1), 'a', 'z'))); return 1 },
@@ -35,6 +36,7 @@ func (s *State) openString(g *lua.LTable) {
 	mt := l.NewTable()
 	mt.RawSetString("__index", t)
 	mt.RawSetString("__metatable", lua.LFalse)
+	s.openArithmetic(mt)
 	l.SetMetatable(lua.LString(""), mt)
 }
 
@@ -83,10 +85,11 @@ func (s *State) values(l *lua.LState, m *matcher, begin, end int, whole bool) (o
 	return out
 }
 
+// startIndex is where a search begins; beyond the end it is the end.
 func startIndex(i, n int) int {
 	switch {
 	case i > 0:
-		return i - 1
+		return min(i-1, n)
 	case i < 0:
 		return max(n+i, 0)
 	}
@@ -95,11 +98,7 @@ func startIndex(i, n int) int {
 
 func (s *State) find(l *lua.LState, find bool) int {
 	text, pattern := l.CheckString(1), l.CheckString(2)
-	init := startIndex(l.OptInt(3, 1), len(text))
-	if init > len(text) {
-		l.Push(lua.LNil)
-		return 1
-	}
+	init := startIndex(optInt(l, 3, 1), len(text))
 	if find && (lua.LVAsBool(l.Get(4)) || !strings.ContainsAny(pattern, "^$*+?.([%-")) {
 		i := strings.Index(text[init:], pattern)
 		if i < 0 {
@@ -164,7 +163,7 @@ func (s *State) gmatch(l *lua.LState) int {
 
 func (s *State) gsub(l *lua.LState) int {
 	text, pattern, repl := l.CheckString(1), l.CheckString(2), l.Get(3)
-	limit := l.OptInt(4, math.MaxInt)
+	limit := optInt(l, 4, math.MaxInt)
 	switch repl.Type() {
 	case lua.LTString, lua.LTNumber, lua.LTTable, lua.LTFunction:
 	default:
@@ -269,7 +268,7 @@ func expand(repl, whole string, values []lua.LValue) (string, error) {
 }
 
 func (s *State) rep(l *lua.LState) int {
-	text, n := l.CheckString(1), l.CheckInt(2)
+	text, n := l.CheckString(1), intArg(l, 2)
 	if n <= 0 || text == "" {
 		l.Push(lua.LString(""))
 		return 1
@@ -281,86 +280,48 @@ func (s *State) rep(l *lua.LState) int {
 	return 1
 }
 
-// format is string.format with C's verbs; widths and precisions have at most
-// two digits, as in Lua.
-func (s *State) format(l *lua.LState) int {
-	f, arg := l.CheckString(1), 1
-	var b strings.Builder
-	for i := 0; i < len(f); i++ {
-		if f[i] != '%' {
-			b.WriteByte(f[i])
-			continue
-		}
-		if i+1 < len(f) && f[i+1] == '%' {
-			b.WriteByte('%')
-			i++
-			continue
-		}
-		start := i + 1
-		for i++; i < len(f) && strings.IndexByte("-+ #0123456789.", f[i]) >= 0; i++ {
-		}
-		if i == len(f) {
-			s.Raisef(l, "", "string.format: %q ends within a %% directive", f)
-		}
-		flags := f[start:i]
-		if !formatFlags().MatchString(flags) {
-			s.Raisef(l, "", "string.format: %%%s%c: width or precision is not valid", flags, f[i])
-		}
-		arg++
-		b.WriteString(s.formatOne(l, flags, f[i], arg))
-		if b.Len() > maxString {
-			s.Raisef(l, "", "string.format: the result is longer than %d MB", maxString>>20)
-		}
+// bounds are the first and last byte that two positions name, counting from 1.
+func bounds(n, from, to int) (first, last int) {
+	if from < 0 {
+		from = max(n+from+1, 0)
 	}
-	l.Push(lua.LString(b.String()))
+	if to < 0 {
+		to = max(n+to+1, 0)
+	}
+	return max(from, 1), min(to, n)
+}
+
+func (s *State) sub(l *lua.LState) int {
+	text := l.CheckString(1)
+	first, last := bounds(len(text), intArg(l, 2), optInt(l, 3, -1))
+	if first > last {
+		text = ""
+	} else {
+		text = text[first-1 : last]
+	}
+	l.Push(lua.LString(text))
 	return 1
 }
 
-func (s *State) formatOne(l *lua.LState, flags string, verb byte, arg int) string {
-	if arg > l.GetTop() {
-		l.ArgError(arg, "no value")
+func (s *State) bytes(l *lua.LState) int {
+	text := l.CheckString(1)
+	from := optInt(l, 2, 1)
+	first, last := bounds(len(text), from, optInt(l, 3, from))
+	for i := first; i <= last; i++ {
+		l.Push(lua.LNumber(text[i-1]))
 	}
-	switch verb {
-	case 'd', 'i':
-		return fmt.Sprintf("%"+flags+"d", int64(l.CheckNumber(arg)))
-	case 'u', 'o', 'x', 'X':
-		n := uint64(int64(l.CheckNumber(arg)))
-		if verb == 'u' {
-			verb = 'd'
-		}
-		return fmt.Sprintf("%"+flags+string(verb), n)
-	case 'c':
-		return fmt.Sprintf("%"+flags+"s", string([]byte{byte(l.CheckInt(arg))}))
-	case 'e', 'E', 'f', 'g', 'G':
-		if !strings.Contains(flags, ".") {
-			flags += ".6"
-		}
-		return fmt.Sprintf("%"+flags+string(verb), float64(l.CheckNumber(arg)))
-	case 'q':
-		return quoteLua(l.CheckString(arg))
-	case 's':
-		return fmt.Sprintf("%"+flags+"s", l.ToStringMeta(l.Get(arg)).String())
-	}
-	s.Raisef(l, "", "string.format: unknown directive %%%c", verb)
-	return ""
+	return max(last-first+1, 0)
 }
 
-func quoteLua(s string) string {
-	var b strings.Builder
-	b.WriteByte('"')
-	for i := 0; i < len(s); i++ {
-		switch c := s[i]; c {
-		case '"', '\\', '\n':
-			b.WriteByte('\\')
-			b.WriteByte(c)
-		case '\r':
-			b.WriteString(`\r`)
-		case 0:
-			b.WriteString(`\000`)
-		default:
-			b.WriteByte(c)
+func (s *State) char(l *lua.LState) int {
+	out := make([]byte, l.GetTop())
+	for i := range out {
+		n := intArg(l, i+1)
+		if n < 0 || n > 255 {
+			l.ArgError(i+1, "invalid value")
 		}
+		out[i] = byte(n)
 	}
-	b.WriteByte('"')
-	return b.String()
+	l.Push(lua.LString(out))
+	return 1
 }
