@@ -180,7 +180,7 @@ vsl exec and vsl enter pass on the command's own code:
   124    --timeout ended it
 
 vsl status exits with 3 when a guest does not run, vsl plan --exit-code with 2 when there is something
-to do, vsl doctor with 1 when something is missing.
+to do, vsl lint with 2 when it finds something, vsl doctor with 1 when something is missing.
 `
 }
 

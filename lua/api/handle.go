@@ -35,7 +35,21 @@ type method struct {
 	fn      func(a *API, l *lua.LState, h *Handle, g engine.Guest) int
 }
 
-var handleFields = []string{"name", "xid", "ip", "root", "spec", "state", "data"}
+// FieldDoc describes a field of an object.
+type FieldDoc struct{ Name, Doc string }
+
+// Fields lists the fields of a guest's handle, for documentation and completion.
+func Fields() []FieldDoc {
+	return []FieldDoc{
+		{"name", "The guest's name."},
+		{"xid", "The number of its context; nil before it has one."},
+		{"ip", "Its first address."},
+		{"root", "Where the host sees its root, while it runs."},
+		{"spec", "What the recipe declared, as a table."},
+		{"state", `"declared", "stopped", "running" or "frozen".`},
+		{"data", "A table that is kept beside the guest from one flow to the next."},
+	}
+}
 
 func (a *API) handle(l *lua.LState, name string, spec *engine.Spec) *lua.LUserData {
 	ud := a.handles[name]
@@ -104,7 +118,10 @@ func (a *API) handleIndex(l *lua.LState) int {
 	}
 	v, ok := a.field(l, h, name)
 	if !ok {
-		names := append([]string{}, handleFields...)
+		names := []string{}
+		for _, f := range Fields() {
+			names = append(names, f.Name)
+		}
 		for _, m := range a.methods {
 			names = append(names, m.name)
 		}

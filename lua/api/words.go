@@ -12,6 +12,10 @@ import (
 	"vsl/lua/bind"
 )
 
+// Words names what flows are written with beside the primitives. As those, they
+// can only be called while something acts.
+var Words = []string{"defer", "sleep", "timeout", "retry", "parallel"}
+
 // openWords defines what flows are written with beside the primitives: defer,
 // sleep, timeout, retry and parallel.
 func (a *API) openWords() {

@@ -10,12 +10,22 @@ import (
 	"vsl/engine"
 )
 
+// Pos is a line of a recipe.
+type Pos = engine.Pos
+
 // Error is a mistake in a recipe: where, what, and what may have been meant.
 type Error struct {
 	Pos  engine.Pos
 	Msg  string
 	Hint string // "did you mean ..."; may be empty
+	Rule string // which kind of mistake in a table: UnknownKey, MissingKey, or "" for all others
 }
+
+// The kinds of mistake in a table that are told apart.
+const (
+	UnknownKey = "unknown-key"
+	MissingKey = "missing-key"
+)
 
 func (e *Error) Error() string {
 	var b strings.Builder

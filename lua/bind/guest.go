@@ -73,7 +73,7 @@ var templateType = &Type{Name: "template", Want: "a template", Conv: func(_ *Dec
 	return nil, want("a template", v)
 }}
 
-var addresses = &Type{Name: "address or list of addresses", Want: "an address or a list of addresses", Sub: AddressSchema, Conv: convAddresses}
+var addresses = &Type{Name: "address or list of addresses", Want: "an address or a list of addresses", Sub: AddressSchema, Form: ItemsOrItself, Conv: convAddresses}
 
 func convAddresses(d *Decoder, at Place, v lua.LValue) (any, error) {
 	out := []engine.Address{}
@@ -89,7 +89,9 @@ func convAddresses(d *Decoder, at Place, v lua.LValue) (any, error) {
 			vals := d.Table(AddressSchema, at, v)
 			out = append(out, engine.Address{IP: Get[string](vals, "ip"), Dev: Get[string](vals, "dev")})
 		default:
-			d.Failf(at, "", "must be an address, not %s", Describe(v))
+			if !isBad(v) {
+				d.Failf(at, "", "must be an address, not %s", Describe(v))
+			}
 		}
 	}
 	t, ok := v.(*lua.LTable)
@@ -143,6 +145,8 @@ func checkHostname(v any) error {
 // Named is a value that stands for a guest or a pool: a handle.
 type Named interface{ GuestName() string }
 
+var afterState = Choice("started", "ready")
+
 var afterType = &Type{Name: "guests", Want: `guests or pools, such as { db = "ready" }`, Conv: convAfter}
 
 func convAfter(d *Decoder, at Place, v lua.LValue) (any, error) {
@@ -174,17 +178,23 @@ func convAfter(d *Decoder, at Place, v lua.LValue) (any, error) {
 				d.note(here, at.Key+"."+name)
 				return
 			}
-			d.Failf(here, "", "must be a guest, not %s", Describe(e))
+			if !isBad(e) {
+				d.Failf(here, "", "must be a guest, not %s", Describe(e))
+			}
 			return
 		}
 		name, ok := nameOf(k)
+		if isBad(k) {
+			d.conv(afterState, here, e)
+			return
+		}
 		if !ok {
 			d.Failf(here, "", "must be a guest, not %s", Describe(k))
 			return
 		}
 		here.Key = at.Key + "." + name
 		d.note(here, here.Key)
-		if state, ok := d.conv(Choice("started", "ready"), here, e); ok {
+		if state, ok := d.conv(afterState, here, e); ok {
 			out[name] = state.(string)
 		}
 	})

@@ -70,7 +70,7 @@ func checkPids(v any) error {
 // rlimitNames are the limits of getrlimit(2).
 var rlimitNames = []string{"as", "core", "cpu", "data", "fsize", "locks", "memlock", "msgqueue", "nice", "nofile", "nproc", "rss", "rtprio", "rttime", "sigpending", "stack"}
 
-var rlimits = &Type{Name: "table of rlimits", Want: "a table of rlimits, such as { nofile = 1024 }", Conv: convRlimits}
+var rlimits = &Type{Name: "table of rlimits", Want: "a table of rlimits, such as { nofile = 1024 }", Form: ByName, Names: rlimitNames, Conv: convRlimits}
 
 func convRlimits(d *Decoder, at Place, v lua.LValue) (any, error) {
 	t, ok := v.(*lua.LTable)
@@ -82,6 +82,9 @@ func convRlimits(d *Decoder, at Place, v lua.LValue) (any, error) {
 		here := at
 		here.Pos = d.where(t, k, at.Pos)
 		name, ok := k.(lua.LString)
+		if isBad(k) {
+			return
+		}
 		if i := sort.SearchStrings(rlimitNames, string(name)); !ok || i == len(rlimitNames) || rlimitNames[i] != string(name) {
 			d.Failf(here, DidYouMean(k.String(), rlimitNames), "unknown rlimit %q", k.String())
 			return

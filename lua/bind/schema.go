@@ -39,8 +39,23 @@ type Type struct {
 	Name string  // in documentation: "size"
 	Want string  // in errors: "a size, such as \"256M\""
 	Sub  *Schema // of a table's own keys
-	Conv func(d *Decoder, at Place, v lua.LValue) (any, error)
+	Form Form    // where the tables of Sub are
+	// Names are the strings of a Choice, or the keys that a table of names may have.
+	Names []string
+	Conv  func(d *Decoder, at Place, v lua.LValue) (any, error)
 }
+
+// Form says which tables a type's Sub describes.
+type Form int
+
+// The forms: the value itself, the items of a list, either of them, or what stands
+// under names of the recipe's own.
+const (
+	Itself Form = iota
+	Items
+	ItemsOrItself
+	ByName
+)
 
 // Values are the converted values of one table by key; the list part is under "".
 type Values map[string]any
@@ -88,11 +103,25 @@ type Decoder struct {
 // errSilent marks a value whose mistake was reported before.
 var errSilent = errors.New("reported before")
 
-// Bad stands in for a value that could not be made, so that reading goes on.
+// Bad stands in for a value that could not be made, or is not known, so that
+// reading goes on.
 type Bad struct{}
+
+func isBad(v lua.LValue) bool {
+	ud, ok := v.(*lua.LUserData)
+	if !ok {
+		return false
+	}
+	_, bad := ud.Value.(Bad)
+	return bad
+}
 
 // Failf reports a mistake.
 func (d *Decoder) Failf(at Place, hint, format string, args ...any) {
+	d.fail("", at, hint, format, args...)
+}
+
+func (d *Decoder) fail(rule string, at Place, hint, format string, args ...any) {
 	msg := fmt.Sprintf(format, args...)
 	if at.Key != "" {
 		msg = at.Key + ": " + msg
@@ -104,7 +133,7 @@ func (d *Decoder) Failf(at Place, hint, format string, args ...any) {
 	if pos.File == "" {
 		pos = d.Pos
 	}
-	d.Errs = append(d.Errs, &Error{Pos: pos, Msg: msg, Hint: hint})
+	d.Errs = append(d.Errs, &Error{Pos: pos, Msg: msg, Hint: hint, Rule: rule})
 }
 
 func (d *Decoder) where(t *lua.LTable, key lua.LValue, fallback engine.Pos) engine.Pos {
@@ -153,7 +182,7 @@ func (d *Decoder) Table(s *Schema, at Place, t *lua.LTable) Values {
 	}
 	for i := range s.Keys {
 		if k := &s.Keys[i]; k.Required && t.RawGetString(k.Name) == lua.LNil {
-			d.Failf(at, "", "%s is missing: %s", k.Name, k.Doc)
+			d.fail(MissingKey, at, "", "%s is missing: %s", k.Name, k.Doc)
 		}
 	}
 	return out
@@ -181,10 +210,8 @@ func (d *Decoder) key(k *Key, at Place, t *lua.LTable, v lua.LValue, out Values)
 
 // conv converts one value, reporting its mistake.
 func (d *Decoder) conv(t *Type, at Place, v lua.LValue) (any, bool) {
-	if ud, ok := v.(*lua.LUserData); ok {
-		if _, bad := ud.Value.(Bad); bad {
-			return nil, false
-		}
+	if isBad(v) {
+		return nil, false
 	}
 	out, err := t.Conv(d, at, v)
 	if err == nil {
@@ -209,10 +236,13 @@ func (d *Decoder) unknown(s *Schema, at Place, k lua.LValue) {
 		if hint == "" {
 			hint = "known: " + list(names)
 		}
-		d.Failf(at, hint, "unknown key %q", string(k))
+		d.fail(UnknownKey, at, hint, "unknown key %q", string(k))
 	case lua.LNumber:
 		d.Failf(at, "known: "+list(names), "a value without a key")
 	default:
+		if isBad(k) {
+			return
+		}
 		d.Failf(at, "known: "+list(names), "a %s is not a key", k.Type())
 	}
 }

@@ -39,7 +39,7 @@ var secretType = &Type{Name: "secret", Want: "secret.file, secret.env or param.s
 var secretNameRE = LazyRE(`^[a-zA-Z0-9_][a-zA-Z0-9_.-]{0,62}$`)
 
 // secretsType is the table of a guest's secrets by their file names.
-var secretsType = &Type{Name: "table of secrets", Want: `secrets, such as { password = secret.file("password") }`, Sub: SecretSchema, Conv: convSecrets}
+var secretsType = &Type{Name: "table of secrets", Want: `secrets, such as { password = secret.file("password") }`, Sub: SecretSchema, Form: ByName, Conv: convSecrets}
 
 func convSecrets(d *Decoder, at Place, v lua.LValue) (any, error) {
 	t, ok := v.(*lua.LTable)
@@ -51,6 +51,9 @@ func convSecrets(d *Decoder, at Place, v lua.LValue) (any, error) {
 		here := at
 		here.Pos = d.where(t, k, at.Pos)
 		name, ok := k.(lua.LString)
+		if isBad(k) {
+			return
+		}
 		if !ok || !secretNameRE().MatchString(string(name)) {
 			d.Failf(here, `write { password = secret.file("password") }`, "%s is not a file name for a secret", k)
 			return

@@ -142,8 +142,9 @@ func convStrings(d *Decoder, at Place, v lua.LValue) (any, error) {
 		case lua.LNumber:
 			out = append(out, e.String())
 		default:
-			d.Failf(here, "", "must be a string, not %s", Describe(e))
-			bad = true
+			if bad = true; !isBad(e) {
+				d.Failf(here, "", "must be a string, not %s", Describe(e))
+			}
 		}
 	})
 	if bad {
@@ -173,6 +174,9 @@ func convMap(d *Decoder, at Place, v lua.LValue) (any, error) {
 		here := at
 		here.Pos = d.where(t, k, at.Pos)
 		name, ok := k.(lua.LString)
+		if isBad(k) {
+			return
+		}
 		if !ok {
 			d.Failf(here, "write NAME = \"value\"", "a value without a name")
 			bad = true
@@ -183,8 +187,9 @@ func convMap(d *Decoder, at Place, v lua.LValue) (any, error) {
 		case lua.LString, lua.LNumber, lua.LBool:
 			out[string(name)] = e.String()
 		default:
-			d.Failf(here, "", "must be a string, not %s", Describe(e))
-			bad = true
+			if bad = true; !isBad(e) {
+				d.Failf(here, "", "must be a string, not %s", Describe(e))
+			}
 		}
 	})
 	if bad {
@@ -212,7 +217,7 @@ func Choice(names ...string) *Type {
 		}
 		text += fmt.Sprintf("%q", n)
 	}
-	return &Type{Name: text, Want: text, Conv: func(_ *Decoder, _ Place, v lua.LValue) (any, error) {
+	return &Type{Name: text, Want: text, Names: names, Conv: func(_ *Decoder, _ Place, v lua.LValue) (any, error) {
 		s, ok := v.(lua.LString)
 		if ok {
 			for _, n := range names {
@@ -238,7 +243,7 @@ func Object(s *Schema) *Type {
 
 // ListOf is a list of tables with keys of their own; it converts to []Values.
 func ListOf(s *Schema) *Type {
-	return &Type{Name: "list of tables", Want: "a list of tables", Sub: s, Conv: func(d *Decoder, at Place, v lua.LValue) (any, error) {
+	return &Type{Name: "list of tables", Want: "a list of tables", Sub: s, Form: Items, Conv: func(d *Decoder, at Place, v lua.LValue) (any, error) {
 		t, ok := v.(*lua.LTable)
 		if !ok {
 			return nil, want("a list of tables", v)
@@ -251,6 +256,7 @@ func ListOf(s *Schema) *Type {
 			here.Pos = d.where(t, k, at.Pos)
 			sub, isTable := e.(*lua.LTable)
 			switch {
+			case isBad(e) || isBad(k):
 			case !isNum || i < 1 || int(i) > n:
 				d.Failf(here, "write { { … }, { … } }", "must be a list of tables; it has the key %s", k)
 			case !isTable:

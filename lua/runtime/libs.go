@@ -151,27 +151,31 @@ func (s *State) strictGlobals(g *lua.LTable) {
 	}))
 	mt.RawSetString("__newindex", s.Func("global", func(l *lua.LState) int {
 		if s.reading {
-			s.mistake(l, assigned(l.Get(2).String()))
+			s.mistake(l, Assigned(l.Get(2).String()))
 		}
 		if s.opts.Session || s.reading {
 			l.RawSet(l.CheckTable(1), l.Get(2), l.Get(3))
 			return 0
 		}
-		s.Raise(l, assigned(l.Get(2).String()))
+		s.Raise(l, Assigned(l.Get(2).String()))
 		return 0
 	}))
 	g.Metatable = mt
 }
 
-func (s *State) undefined(name string) *bind.Error {
+func (s *State) undefined(name string) *bind.Error { return Undefined(name, s.Globals()) }
+
+// Undefined is the mistake of using a global that is none of known.
+func Undefined(name string, known []string) *bind.Error {
 	hint := refused[name]
 	if hint == "" {
-		hint = bind.DidYouMean(name, s.Globals())
+		hint = bind.DidYouMean(name, known)
 	}
 	return &bind.Error{Msg: fmt.Sprintf("undefined global %q", name), Hint: hint}
 }
 
-func assigned(name string) *bind.Error {
+// Assigned is the mistake of assigning to a global.
+func Assigned(name string) *bind.Error {
 	return &bind.Error{Msg: fmt.Sprintf("assignment to the global %q", name), Hint: "write local " + name}
 }
 

@@ -172,7 +172,7 @@ func (w *walker) target(e *ast.Expr) {
 	}
 	if !w.assigned[id.Value] {
 		w.assigned[id.Value] = true
-		w.mistake(id.Line(), assigned(id.Value))
+		w.mistake(id.Line(), Assigned(id.Value))
 	}
 }
 

@@ -1,0 +1,122 @@
+package lint
+
+import (
+	"fmt"
+	"io/fs"
+	"os"
+	"strings"
+	"testing"
+
+	"vsl/recipes"
+	"vsl/stdlib"
+)
+
+// TestOurOwn holds the recipes that come with vsl, and its library, to all rules.
+func TestOurOwn(t *testing.T) {
+	n := 0
+	for _, from := range []fs.FS{recipes.FS, stdlib.FS} {
+		err := fs.WalkDir(from, ".", func(path string, d fs.DirEntry, err error) error {
+			if err != nil || !strings.HasSuffix(path, ".lua") {
+				return err
+			}
+			text, err := fs.ReadFile(from, path)
+			for _, f := range Text(path, string(text), Options{}) {
+				t.Errorf("%s %s", f, f.Hint)
+			}
+			n++
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n < 9 {
+		t.Errorf("only %d files were looked at", n)
+	}
+}
+
+// TestFindings reads testdata/findings.txt: texts between lines of ---. What is found
+// in a line stands behind its "--!", with ";;" between two: column, rule, message,
+// and the hint in brackets.
+func TestFindings(t *testing.T) {
+	data, err := os.ReadFile("testdata/findings.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	find := func(name string) (string, string, bool) {
+		if name == "common" {
+			return "common.lua", "local m = { size = 1 }\nfunction m.twice(n) return 2 * n end\nreturn m\n", true
+		}
+		return "", "", false
+	}
+	line, seen := 0, map[string]bool{}
+	var updated []string
+	for _, chunk := range strings.Split(string(data), "---\n") {
+		var want, plain []string
+		for i, text := range strings.Split(strings.TrimSuffix(chunk, "\n"), "\n") {
+			code, marks, marked := strings.Cut(text, " --! ")
+			plain = append(plain, code)
+			for _, m := range strings.Split(marks, " ;; ") {
+				if marked {
+					want = append(want, fmt.Sprintf("%d:%s", i+1, m))
+				}
+			}
+		}
+		var got []string
+		byLine := map[int][]string{}
+		for _, f := range Text("x.lua", strings.Join(plain, "\n")+"\n", Options{Find: find}) {
+			seen[f.Rule] = true
+			mark := fmt.Sprintf("%d %s: %s", f.Col, f.Rule, f.Message)
+			if f.Hint != "" {
+				mark += " (" + f.Hint + ")"
+			}
+			got = append(got, fmt.Sprintf("%d:%s", f.Line, mark))
+			byLine[f.Line] = append(byLine[f.Line], mark)
+			if f.EndLine != f.Line || f.EndCol < f.Col || f.Error != rule()[f.Rule].Error {
+				t.Errorf("%+v", f)
+			}
+		}
+		if strings.Join(got, "\n") != strings.Join(want, "\n") {
+			t.Errorf("text after line %d:\n%s\n-- found:\n%s\n-- wanted:\n%s", line, strings.Join(plain, "\n"), strings.Join(got, "\n"), strings.Join(want, "\n"))
+		}
+		for i := range plain {
+			if m := byLine[i+1]; m != nil {
+				plain[i] += " --! " + strings.Join(m, " ;; ")
+			}
+		}
+		updated = append(updated, strings.Join(plain, "\n")+"\n")
+		line += strings.Count(chunk, "\n") + 1
+	}
+	for _, r := range Rules {
+		if !seen[r.Name] {
+			t.Errorf("nothing in testdata shows the rule %s", r.Name)
+		}
+	}
+	if os.Getenv("UPDATE") != "" {
+		if err := os.WriteFile("testdata/findings.txt", []byte(strings.Join(updated, "---\n")), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func FuzzLint(f *testing.F) {
+	data, err := os.ReadFile("testdata/findings.txt")
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, chunk := range strings.Split(string(data), "---\n") {
+		f.Add(chunk)
+	}
+	for _, name := range recipes.Names() {
+		text, err := recipes.Read(name)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(string(text))
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		if len(text) < 8192 {
+			Text("fuzz.lua", text, Options{})
+		}
+	})
+}
