@@ -6,6 +6,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"vsl/recipes"
 	"vsl/stdlib"
@@ -115,8 +116,13 @@ func FuzzLint(f *testing.F) {
 		f.Add(string(text))
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		if len(text) < 8192 {
-			Text("fuzz.lua", text, Options{})
+		if len(text) > 8192 {
+			return
+		}
+		start := time.Now()
+		Text("fuzz.lua", text, Options{})
+		if took := time.Since(start); took > 3*time.Second {
+			t.Errorf("%s for %d bytes", took, len(text))
 		}
 	})
 }
