@@ -67,7 +67,11 @@ func FieldsOf(v lua.LValue) []string {
 	}
 	switch ud.Value.(type) {
 	case *Handle:
-		return handleFields
+		var names []string
+		for _, f := range Fields() {
+			names = append(names, f.Name)
+		}
+		return names
 	case *runtime.Fault:
 		return []string{"message", "op", "target", "hint", "where"}
 	}

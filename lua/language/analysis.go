@@ -114,8 +114,11 @@ func (a *Analysis) call(c *syntax.Call) {
 		return
 	}
 	for _, arg := range c.Args {
-		if w.Name == "timeout" || w.Name == "defer" {
+		switch w.Name {
+		case "timeout", "defer", "it", "before_each", "after_each":
 			a.function(arg, Acting)
+		case "describe":
+			a.function(arg, Reading)
 		}
 		if w.Schema != nil {
 			a.table(arg, Use{Schema: w.Schema, Call: c, Word: w, Name: name})

@@ -14,6 +14,7 @@ import (
 	"vsl/lua/api"
 	"vsl/lua/bind"
 	"vsl/lua/runtime"
+	"vsl/lua/test"
 	"vsl/stdlib"
 )
 
@@ -45,6 +46,23 @@ var Load = sync.OnceValue(func() *Language { return load(false) })
 
 // Session gives the language of a prompt, which has up and down beside.
 var Session = sync.OnceValue(func() *Language { return load(true) })
+
+// Tests gives the language of test files, which vsl test runs.
+var Tests = sync.OnceValue(func() *Language {
+	lang := load(false)
+	for _, w := range test.Words() {
+		lang.Globals[w.Name] = &Word{Name: w.Name, Doc: w.Use + " " + w.Doc, Function: w.Name != "real"}
+	}
+	return lang
+})
+
+// For gives the language of a file.
+func For(path string) *Language {
+	if strings.HasSuffix(path, "_test.lua") {
+		return Tests()
+	}
+	return Load()
+}
 
 // gives says what kind of object a function gives.
 var gives = map[string]string{

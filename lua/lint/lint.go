@@ -72,7 +72,7 @@ var rule = sync.OnceValue(func() map[string]Rule {
 
 // Options are what a text is looked at with. The zero value will do.
 type Options struct {
-	Language *language.Language // nil is that of recipes
+	Language *language.Language // nil is that of the file, by its name
 	Find     language.Finder    // modules beside the recipe; nil does not look
 }
 
@@ -89,7 +89,7 @@ type linter struct {
 func Text(name, text string, o Options) []Finding {
 	f := syntax.Parse(text)
 	if o.Language == nil {
-		o.Language = language.Load()
+		o.Language = language.For(name)
 	}
 	return File(name, f, language.Analyse(o.Language, f, o.Find), o)
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -15,7 +16,7 @@ import (
 // TestOurOwn holds the recipes that come with vsl, and its library, to all rules.
 func TestOurOwn(t *testing.T) {
 	n := 0
-	for _, from := range []fs.FS{recipes.FS, stdlib.FS} {
+	for _, from := range []fs.FS{os.DirFS("../../recipes"), stdlib.FS} {
 		err := fs.WalkDir(from, ".", func(path string, d fs.DirEntry, err error) error {
 			if err != nil || !strings.HasSuffix(path, ".lua") {
 				return err
@@ -31,8 +32,43 @@ func TestOurOwn(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if n < 9 {
+	if n < 16 {
 		t.Errorf("only %d files were looked at", n)
+	}
+}
+
+// TestDocumentation finds no error in what the documentation shows. The page of
+// troubles shows mistakes on purpose.
+func TestDocumentation(t *testing.T) {
+	pages, err := filepath.Glob("../../docs/*/*.md")
+	if err != nil || len(pages) < 10 {
+		t.Fatal(pages, err)
+	}
+	n := 0
+	for _, page := range append(pages, "../../README.md", "../../docs/from.md") {
+		text, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, block := range strings.Split(string(text), "```lua\n") {
+			if i == 0 {
+				continue
+			}
+			block, _, _ = strings.Cut(block, "```")
+			name := page
+			if strings.Contains(block, "_test.lua\n") {
+				name += "_test.lua"
+			}
+			n++
+			for _, f := range Text(name, block, Options{}) {
+				if f.Error {
+					t.Errorf("%s %s\n%s", f, f.Hint, block)
+				}
+			}
+		}
+	}
+	if n < 20 {
+		t.Errorf("only %d blocks were looked at", n)
 	}
 }
 
