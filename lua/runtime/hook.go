@@ -211,7 +211,11 @@ func (s *State) EvalAt(l *lua.LState, v *Level, text string) ([]lua.LValue, erro
 		var err2 error
 		if fn, _, err2 = s.compile(evalName, []byte(text), false); err2 != nil {
 			if errors.Is(err, ErrIncomplete) && !errors.Is(err2, ErrIncomplete) {
-				return nil, err
+				err2 = err
+			}
+			var wrong *SyntaxError
+			if errors.As(err2, &wrong) {
+				wrong.mistake.Pos = engine.Pos{} // there is one line, and who typed it sees it
 			}
 			return nil, err2
 		}
@@ -225,7 +229,7 @@ func (s *State) EvalAt(l *lua.LState, v *Level, text string) ([]lua.LValue, erro
 	if err := s.protect(l, 0, nil); err != nil {
 		err := s.runtimeError(l, err, nil)
 		if re, ok := err.(*RuntimeError); ok && re.Pos.File == evalName {
-			re.Pos = engine.Pos{} // there is one line, and who typed it sees it
+			re.Pos = engine.Pos{}
 		}
 		return nil, err
 	}
