@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-dap"
 
 	"vsl/tests/dapclient"
+	"vsl/tests/fixture"
 )
 
 // editor is a session with the built vsl, on a state root of its own.
@@ -19,10 +20,11 @@ type editor struct {
 	cmd       *exec.Cmd
 	stderr    strings.Builder
 	hangUp    func() // closes what the adapter reads
+	vanish    func() // closes what it writes to as well, as an editor that was killed
 }
 
-// newEditor starts vsl dap in a folder with files.
-func newEditor(t *testing.T, files map[string]string) *editor {
+// needGuests skips where no guest can be brought up.
+func needGuests(t *testing.T) {
 	t.Helper()
 	if os.Geteuid() != 0 || os.Getenv("VSL_TEST_ROOT") != "1" {
 		if os.Getenv("VSL_TEST_REQUIRE") != "" {
@@ -30,10 +32,16 @@ func newEditor(t *testing.T, files map[string]string) *editor {
 		}
 		t.Skip("needs root and VSL_TEST_ROOT=1")
 	}
-	bin := os.Getenv("VSL_BIN")
-	if bin == "" {
+	if os.Getenv("VSL_BIN") == "" {
 		t.Fatal("VSL_BIN names the vsl to test: make test-guest sets it")
 	}
+}
+
+// newEditor starts vsl dap in a folder with files.
+func newEditor(t *testing.T, files map[string]string) *editor {
+	t.Helper()
+	needGuests(t)
+	bin := os.Getenv("VSL_BIN")
 	e := &editor{dir: t.TempDir()}
 	e.root = filepath.Join(e.dir, "r")
 	for name, text := range files {
@@ -55,6 +63,7 @@ func newEditor(t *testing.T, files map[string]string) *editor {
 		t.Fatal(err)
 	}
 	e.hangUp = func() { in.Close() }
+	e.vanish = func() { out.Close(); in.Close() }
 	e.Client = dapclient.New(t, out, in)
 	t.Cleanup(func() {
 		in.Close()
@@ -219,6 +228,7 @@ func TestGuestDapLeave(t *testing.T) {
 			e.Disconnect()
 		},
 		"hang up": func(e *editor) { e.hangUp(); e.Wait() },
+		"vanish":  func(e *editor) { e.vanish() },
 		"signal":  func(e *editor) { _ = e.cmd.Process.Signal(os.Interrupt); e.Wait() },
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -237,4 +247,181 @@ func TestGuestDapLeave(t *testing.T) {
 			}
 		})
 	}
+}
+
+// The same by VS Code's own test client, where npm can be had.
+func TestGuestDapNode(t *testing.T) {
+	needGuests(t)
+	if _, err := exec.LookPath("npm"); err != nil {
+		t.Skip("needs npm, for a client of other make than the tests' own")
+	}
+	top, err := fixture.RepoRoot()
+	if err != nil {
+		t.Fatal(err)
+	}
+	tool := filepath.Join(top, ".cache", "dap")
+	for _, name := range []string{"package.json", "package-lock.json", "session.js"} {
+		text, err := os.ReadFile(filepath.Join("testdata/dap", name))
+		if err == nil {
+			err = os.MkdirAll(tool, 0o755)
+		}
+		if err == nil {
+			err = os.WriteFile(filepath.Join(tool, name), text, 0o600)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := os.Stat(filepath.Join(tool, "node_modules/@vscode/debugadapter-testsupport")); err != nil {
+		npm := exec.Command("npm", "ci", "--no-audit", "--no-fund")
+		npm.Dir = tool
+		if out, err := npm.CombinedOutput(); err != nil {
+			t.Skipf("npm cannot install the client: %v\n%s", err, out)
+		}
+	}
+	dir := t.TempDir()
+	for name, text := range map[string]string{"counts.lua": dapCounts, "fails.lua": dapFails} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	bin := os.Getenv("VSL_BIN")
+	defer func() {
+		if out, err := exec.Command(bin, "--root", filepath.Join(dir, "r"), "rm", "-f", "--all").CombinedOutput(); err != nil {
+			t.Errorf("clean up: %v\n%s", err, out)
+		}
+	}()
+	node := exec.Command("node", filepath.Join(tool, "session.js"), bin, dir)
+	if out, err := node.CombinedOutput(); err != nil || !strings.Contains(string(out), "as it should be") {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
+// Secrets that vsl has read are not shown, however they are asked for.
+func TestGuestDapSecrets(t *testing.T) {
+	const secret = "open \"sesame\" <&>\nsecond line of it"
+	e := newEditor(t, map[string]string{"password": secret, "s.lua": `guest "s" { command = { "/bin/sleep", "1000" }, secrets = { password = secret.file("password") },
+  run = function(g)
+    local word = g:read("/run/secrets/password")
+    local inside = { [word] = { word } }
+    print(word)
+    error(word)
+  end }
+`})
+	e.Launch(map[string]any{"program": "s.lua"})
+	e.Break(e.path("s.lua"), dap.SourceBreakpoint{Line: 5}, dap.SourceBreakpoint{Line: 5, LogMessage: "it is {word}"})
+	e.Uncaught()
+	e.Start()
+	stop := dapclient.Event[*dap.StoppedEvent](e.Client).Body
+	shown := []string{e.Output("console")}
+	locals := e.Variables(e.Scope(e.Stack(stop.ThreadId)[0].Id, "Locals"))
+	for name, v := range locals {
+		shown = append(shown, name, v.Value)
+	}
+	for name, v := range e.Variables(locals["inside"].VariablesReference) {
+		shown = append(shown, name, v.Value, v.EvaluateName)
+	}
+	shown = append(shown, e.Eval(0, "repl", "word").Result, e.Eval(0, "hover", "inside").Result, e.EvalFails(0, "repl", "error(word)"))
+	e.Continue(stop.ThreadId)
+	stop = dapclient.Event[*dap.StoppedEvent](e.Client).Body
+	shown = append(shown, stop.Text, stop.Description)
+	e.Continue(stop.ThreadId)
+	e.Exit()
+	shown = append(shown, e.Output("console"), e.Output("stderr"), e.Output("stdout"))
+	all := strings.Join(shown, "\n")
+	for _, part := range []string{"sesame", "second line"} {
+		if strings.Contains(all, part) {
+			t.Errorf("shown: %q", all)
+		}
+	}
+	if !strings.Contains(locals["word"].Value, "[secret password]") {
+		t.Errorf("the variable is shown as %q", locals["word"].Value)
+	}
+	e.Disconnect()
+	e.ends(t)
+}
+
+// An embedded recipe is stopped in where only vsl has its text, and guests that come
+// up at the same time are threads.
+func TestGuestDapEmbedded(t *testing.T) {
+	e := newEditor(t, nil)
+	e.Launch(map[string]any{"program": "hello", "stopOnEntry": true})
+	e.Start()
+	stop := dapclient.Event[*dap.StoppedEvent](e.Client).Body
+	top := e.Stack(stop.ThreadId)[0]
+	if stop.Reason != "entry" || top.Source.Path != "hello/recipe.lua" || top.Source.SourceReference == 0 {
+		t.Errorf("stopped for %+v at %+v, %+v", stop, top, top.Source)
+	}
+	f := &dap.SetFunctionBreakpointsRequest{}
+	f.Arguments.Breakpoints = []dap.FunctionBreakpoint{{Name: "on:boot"}}
+	dapclient.Do[*dap.SetFunctionBreakpointsResponse](e.Client, f)
+	e.Continue(stop.ThreadId)
+	stop = dapclient.Event[*dap.StoppedEvent](e.Client).Body
+	if !strings.HasPrefix(stop.Text, "hello: ") {
+		t.Errorf("then for %+v", stop)
+	}
+	e.Continue(stop.ThreadId)
+	if code := e.Exit(); code != 0 {
+		t.Errorf("exited with %d: %s", code, e.Output("stderr"))
+	}
+	e.Disconnect()
+	e.ends(t)
+}
+
+func TestGuestDapParallel(t *testing.T) {
+	e := newEditor(t, map[string]string{"two.lua": `for i = 1, 2 do
+  guest("two" .. i) { command = { "/bin/sleep", "1000" }, run = function(g)
+    local mine = i
+    sleep(i == 1 and "300ms" or "2s")
+    print("mine", mine)
+  end }
+end
+`})
+	e.Launch(map[string]any{"program": "two.lua", "parallel": 2})
+	e.Break(e.path("two.lua"), dap.SourceBreakpoint{Line: 5})
+	e.Start()
+	for _, want := range []string{"1", "2"} {
+		stop := dapclient.Event[*dap.StoppedEvent](e.Client).Body
+		threads := dapclient.Do[*dap.ThreadsResponse](e.Client, &dap.ThreadsRequest{}).Body.Threads
+		if want == "1" && len(threads) != 2 {
+			t.Errorf("threads %+v", threads)
+		}
+		if v := e.Eval(0, "watch", "mine").Result; v != want {
+			t.Errorf("stopped in %s, want %s", v, want)
+		}
+		e.Continue(stop.ThreadId)
+	}
+	if code := e.Exit(); code != 0 {
+		t.Errorf("exited with %d: %s", code, e.Output("stderr"))
+	}
+	e.Disconnect()
+	e.ends(t)
+}
+
+// What cannot be launched is told where it was launched; what is wrong in a recipe
+// is shown as vsl check shows it. Reading alone can be debugged, too.
+func TestGuestDapMistakes(t *testing.T) {
+	e := newEditor(t, map[string]string{"wrong.lua": "local n = 1\nguest \"w\" { limt = {} }\n"})
+	for _, c := range []struct{ launch, want string }{
+		{`{"program": "wrnog"}`, "launch: no recipe \"wrnog\""}, {`{"program": "./none.lua"}`, "no such recipe file"},
+		{`{"program": "wrong.lua", "verb": "fly"}`, "up, plan"}, {`{"program": "wrong.lua", "params": [1]}`, "must be one JSON object"},
+		{`{"program": "wrong.lua", "cwd": "/nowhere"}`, "cwd"}, {`{"program": "wrong.lua", "paramsFile": "none.json"}`, "none.json"},
+	} {
+		if msg := e.Fails(&dap.LaunchRequest{Arguments: []byte(c.launch)}); !strings.Contains(msg, c.want) {
+			t.Errorf("%s: %q", c.launch, msg)
+		}
+	}
+	e.Launch(map[string]any{"program": "wrong.lua", "verb": "plan"})
+	e.Break(e.path("wrong.lua"), dap.SourceBreakpoint{Line: 2})
+	e.Start()
+	stop := dapclient.Event[*dap.StoppedEvent](e.Client).Body
+	if v := e.Eval(0, "watch", "n").Result; v != "1" {
+		t.Errorf("n is %s", v)
+	}
+	e.Continue(stop.ThreadId)
+	if code := e.Exit(); code != 2 || !strings.Contains(e.Output("stderr"), "unknown key \"limt\"") {
+		t.Errorf("exited with %d: %s", code, e.Output("stderr"))
+	}
+	e.Disconnect()
+	e.ends(t)
 }

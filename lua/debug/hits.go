@@ -145,9 +145,11 @@ func (c *Controller) message(l *lua.LState, v *runtime.Level, text string) strin
 	return out.String()
 }
 
-// Verified is a breakpoint's own, while flows run.
-func (c *Controller) Verified(b *Break) (line int, ok bool) {
+// Verified is a breakpoint's own, while flows run. read says whether a text of its
+// file was read.
+func (c *Controller) Verified(b *Break) (line int, ok, read bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return b.Verified()
+	line, ok = b.Verified()
+	return line, ok, b.files != nil
 }

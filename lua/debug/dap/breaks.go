@@ -56,14 +56,16 @@ func (s *Server) setBreak(b *debug.Break, hits string) dap.Breakpoint {
 	if b.Line == 0 {
 		return dap.Breakpoint{Id: b.ID, Verified: true}
 	}
-	line, ok := s.c.Verified(b)
-	return s.breakpoint(b, line, ok)
+	line, ok, read := s.c.Verified(b)
+	return s.breakpoint(b, line, ok, read)
 }
 
-func (s *Server) breakpoint(b *debug.Break, line int, ok bool) dap.Breakpoint {
+// breakpoint is one as the editor sees it. What is not read yet is no mistake, and
+// some editors show a message as one.
+func (s *Server) breakpoint(b *debug.Break, line int, ok, read bool) dap.Breakpoint {
 	out := dap.Breakpoint{Id: b.ID, Verified: ok, Line: line - 1 + s.lines()}
-	if !ok {
-		out.Message = "no statement there, or the file was not read yet"
+	if read && !ok {
+		out.Message = fmt.Sprintf("%s has no statement at line %d or below", filepath.Base(b.File), b.Line)
 	}
 	return out
 }
@@ -73,7 +75,7 @@ func (s *Server) placed(b *debug.Break, line int, ok bool) {
 	s.breaksMu.Lock()
 	defer s.breaksMu.Unlock()
 	e := &dap.BreakpointEvent{}
-	e.Body.Reason, e.Body.Breakpoint = "changed", s.breakpoint(b, line, ok)
+	e.Body.Reason, e.Body.Breakpoint = "changed", s.breakpoint(b, line, ok, true)
 	s.event("breakpoint", e)
 }
 

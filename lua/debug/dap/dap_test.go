@@ -292,7 +292,7 @@ func TestKindsOfBreakpoints(t *testing.T) {
 	if b := placed[got[2].Id]; !b.Verified || b.Line != 10 {
 		t.Errorf("moved to %+v", b)
 	}
-	if b := placed[got[3].Id]; b.Verified {
+	if b := placed[got[3].Id]; b.Verified || b.Message != "r.lua has no statement at line 500 or below" {
 		t.Errorf("beyond the end: %+v", b)
 	}
 	at := dapclient.Event[*dap.StoppedEvent](s.Client).Body
