@@ -31,6 +31,9 @@ func (a *app) dapCommand() *cobra.Command {
 }
 
 func (a *app) runDap(ctx context.Context) error {
+	if isTerminal(a.ui.in) {
+		return &usageError{msg: "vsl dap is started by an editor, not at a terminal", hint: "vsl help editors says how; vsl debug has a prompt"}
+	}
 	// An editor that is gone must not end what undoes its work. A signal that is
 	// ignored would be so in guests, too.
 	signal.Notify(make(chan os.Signal, 1), engine.BrokenPipe)

@@ -300,10 +300,10 @@ func TestGuestDapNode(t *testing.T) {
 // Secrets that vsl has read are not shown, however they are asked for.
 func TestGuestDapSecrets(t *testing.T) {
 	const secret = "open \"sesame\" <&>\nsecond line of it"
-	e := newEditor(t, map[string]string{"password": secret, "s.lua": `guest "s" { command = { "/bin/sleep", "1000" }, secrets = { password = secret.file("password") },
+	e := newEditor(t, map[string]string{"password": secret, "long": strings.Repeat("0123456789abcdef", 20), "s.lua": `guest "s" { command = { "/bin/sleep", "1000" }, secrets = { password = secret.file("password"), long = secret.file("long") },
   run = function(g)
     local word = g:read("/run/secrets/password")
-    local inside = { [word] = { word } }
+    local inside, long = { [word] = { word } }, g:read("/run/secrets/long")
     print(word)
     error(word)
   end }
@@ -329,7 +329,7 @@ func TestGuestDapSecrets(t *testing.T) {
 	e.Exit()
 	shown = append(shown, e.Output("console"), e.Output("stderr"), e.Output("stdout"))
 	all := strings.Join(shown, "\n")
-	for _, part := range []string{"sesame", "second line"} {
+	for _, part := range []string{"sesame", "second line", "456789ab"} {
 		if strings.Contains(all, part) {
 			t.Errorf("shown: %q", all)
 		}

@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-dap"
 	lua "github.com/yuin/gopher-lua"
 
+	"vsl/engine"
 	"vsl/lua/bind"
 	"vsl/lua/debug"
 	"vsl/lua/runtime"
@@ -198,8 +199,10 @@ func (s *Server) unfold(h *halt, level *runtime.Level, path string, v lua.LValue
 	return s.refer(h, ref{level: level, value: v, path: path}), listed, named
 }
 
-// oneLine cuts a value to what fits into a list.
+// oneLine cuts a value to what fits into a list. A part of a secret would not be
+// known as one any more.
 func oneLine(text string) string {
+	text = engine.Redact(text)
 	if strings.Contains(text, "\n") {
 		text = strings.Join(strings.Fields(text), " ")
 	}
