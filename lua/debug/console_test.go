@@ -77,7 +77,7 @@ func TestConsole(t *testing.T) {
 			[]string{"breakpoint 1: r.lua:13, once", "stopped in web: boot: breakpoint 1, at r.lua:13", ">   13      print(", "g = guest web", "total = 14", "size = 3  (of a function around)", "\n15\n", "total\t15"}, ""},
 		{"an upvalue", counting, ".break 7\n.cont\ntotal = 100\n.finish\n.delete\n.cont\n", []string{"at r.lua:7", "total\t114"}, "boot: r.lua:15: too much"},
 		{"a condition", counting, ".break 6 if n == 3\n.cont\nn\n.cont\n", []string{"at r.lua:6", "\n3\n", "total\t14"}, ""},
-		{"a condition that fails stops", counting, ".break 6 if n.x.y\n.cont\n.delete 1\n.cont\n", []string{"at r.lua:6", "total\t14"}, ""},
+		{"a condition that fails stops", counting, ".break 6 if n.x.y\n.cont\n.delete 1\n.cont\n", []string{"breakpoint 1, whose condition failed: attempt to index", "at r.lua:6", "total\t14"}, ""},
 		{"moved to the next statement", counting, ".break 9\n.break\n.cont\n.break\n.cont\n", []string{"stopped in web: boot: breakpoint 1, at r.lua:10", "r.lua:9, moved to line 10"}, ""},
 		{"step into, over, out", counting, ".break 11 if i == 2\n.cont\n.step\n.bt\n.next\n.up\n.locals\n.finish\n.next\n.delete\n.cont\n",
 			[]string{"at r.lua:11", "step, at r.lua:6", "> r.lua:6: in function 'add'\n  r.lua:11:", "step, at r.lua:7", "r.lua:11:", "i = 2", "step, at r.lua:11", "step, at r.lua:13"}, ""},

@@ -124,8 +124,8 @@ func (c *Controller) Statement(l *lua.LState, pos engine.Pos) {
 	if !c.turn(l) {
 		return
 	}
-	if hit := c.hits(l, nil, func(b *Break) bool { return b.at(pos) }); hit != nil {
-		c.stop(l, Breakpoint, fmt.Sprintf("breakpoint %d", hit[0]), hit)
+	if hit, why := c.hits(l, nil, func(b *Break) bool { return b.at(pos) }); hit != nil {
+		c.stop(l, Breakpoint, fmt.Sprintf("breakpoint %d%s", hit[0], why), hit)
 		return
 	}
 	guest := flowOf(l).Guest
@@ -151,18 +151,29 @@ func (c *Controller) Phase(l *lua.LState, fn *lua.LFunction, guest, phase string
 	if !c.turn(l) {
 		return nil
 	}
-	c.mu.Lock()
-	if st, on := c.steps[guest]; on && (st.command == StepIn || st.command == StepOver) {
-		st.l, st.depth = l, 1<<30 // the flow stepped in has ended: this is where it goes on
-		c.steps[guest] = st
-	}
-	c.mu.Unlock()
+	c.goOn(l, guest)
 	entry := c.s.Entry(fn)
-	hit := c.hits(l, entry, func(b *Break) bool { return b.Phase != "" && b.Phase == phase })
-	if hit == nil {
-		return nil
+	if hit, why := c.hits(l, entry, func(b *Break) bool { return b.Phase != "" && b.Phase == phase }); hit != nil {
+		return c.stopped(l, &Stop{Reason: Phase, Text: "phase " + phase + why, Breaks: hit}, entry)
 	}
-	return c.stopped(l, &Stop{Reason: Phase, Text: "phase " + phase, Breaks: hit}, entry)
+	if reason, ok := c.paused(guest); ok {
+		return c.stopped(l, &Stop{Reason: reason, Text: "phase " + phase}, entry)
+	}
+	return nil
+}
+
+// goOn lets a step of what has ended, a flow of the guest or the reading of the
+// recipe, end at the first statement of the flow that begins on l.
+func (c *Controller) goOn(l *lua.LState, guest string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, key := range []string{guest, ""} {
+		if st, on := c.steps[key]; on && (st.command == StepIn || st.command == StepOver) {
+			delete(c.steps, key)
+			c.steps[guest] = step{command: st.command, l: l, depth: 1 << 30}
+			return
+		}
+	}
 }
 
 // Primitive is called before each of the six, with its step in words. An error
@@ -171,9 +182,9 @@ func (c *Controller) Primitive(l *lua.LState, name, words string) error {
 	if !c.turn(l) {
 		return nil
 	}
-	hit := c.hits(l, nil, func(b *Break) bool { return b.Primitive != "" && b.Primitive == name })
+	hit, why := c.hits(l, nil, func(b *Break) bool { return b.Primitive != "" && b.Primitive == name })
 	if c.Each || hit != nil {
-		return c.stopped(l, &Stop{Reason: Primitive, Text: words, Breaks: hit})
+		return c.stopped(l, &Stop{Reason: Primitive, Text: words + why, Breaks: hit})
 	}
 	// The default flows have no statements to stop at.
 	if reason, ok := c.paused(flowOf(l).Guest); ok {

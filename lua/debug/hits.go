@@ -55,9 +55,10 @@ func (h Hits) at(count int) bool {
 	return true
 }
 
-// hits are the numbers of the breakpoints that match and stop; those with a
-// message print it. entry is the level of a function yet to be called, or nil.
-func (c *Controller) hits(l *lua.LState, entry *runtime.Level, match func(*Break) bool) []int {
+// hits are the numbers of the breakpoints that match and stop, and what to say of
+// it; those with a message print it. entry is the level of a function yet to be
+// called, or nil.
+func (c *Controller) hits(l *lua.LState, entry *runtime.Level, match func(*Break) bool) (stops []int, why string) {
 	c.mu.Lock()
 	var at []*Break
 	for _, b := range c.breaks {
@@ -67,21 +68,23 @@ func (c *Controller) hits(l *lua.LState, entry *runtime.Level, match func(*Break
 	}
 	c.mu.Unlock()
 	if at == nil {
-		return nil
+		return nil, ""
 	}
 	level := entry
 	if level == nil {
 		levels := c.s.Levels(l)
 		if len(levels) == 0 {
-			return nil
+			return nil, ""
 		}
 		level = levels[0]
 	}
 	done := c.take(l)
 	defer done()
-	var stops []int
 	for _, b := range at {
-		if !c.holds(l, level, b) {
+		ok, err := c.holds(l, level, b)
+		if err != nil { // it stops: who wrote the condition wants to know
+			why = ", whose condition failed: " + err.Error()
+		} else if !ok {
 			continue
 		}
 		b.count++ // only by who holds the state
@@ -93,7 +96,7 @@ func (c *Controller) hits(l *lua.LState, entry *runtime.Level, match func(*Break
 			c.Log(flowOf(l), level.Pos, c.message(l, level, b.Log))
 		}
 	}
-	return stops
+	return stops, why
 }
 
 // CheckCondition finds mistakes in how a condition is written.
@@ -104,13 +107,13 @@ func CheckCondition(text string) error {
 	return nil
 }
 
-// holds evaluates a breakpoint's condition. One that fails stops.
-func (c *Controller) holds(l *lua.LState, v *runtime.Level, b *Break) bool {
+// holds evaluates a breakpoint's condition.
+func (c *Controller) holds(l *lua.LState, v *runtime.Level, b *Break) (bool, error) {
 	if b.If == "" {
-		return true
+		return true, nil
 	}
 	got, err := c.s.EvalAt(l, v, b.If)
-	return err != nil || len(got) > 0 && lua.LVAsBool(got[0])
+	return len(got) > 0 && lua.LVAsBool(got[0]), err
 }
 
 // message puts the values of {expressions} into a text.

@@ -321,14 +321,19 @@ func TestPauseAndEntry(t *testing.T) {
 	if at.Reason != "entry" || s.line(at.ThreadId) != 1 {
 		t.Errorf("entered at %+v", at)
 	}
+	if s.Next(at.ThreadId); s.line(at.ThreadId) != 2 {
+		t.Errorf("stepped to line %d", s.line(at.ThreadId))
+	}
+	at = s.Next(at.ThreadId).Body // reading ends, and a flow begins
+	if s.line(at.ThreadId) != 3 || at.ThreadId == 1 {
+		t.Errorf("stepped to line %d of thread %d", s.line(at.ThreadId), at.ThreadId)
+	}
 	s.Continue(at.ThreadId)
-	begun := dapclient.Event[*dap.ThreadEvent](s.Client).Body
 	r := &dap.PauseRequest{}
-	r.Arguments.ThreadId = begun.ThreadId
+	r.Arguments.ThreadId = at.ThreadId
 	dapclient.Do[*dap.PauseResponse](s.Client, r)
-	at = dapclient.Event[*dap.StoppedEvent](s.Client).Body
-	if at.Reason != "pause" || at.ThreadId != begun.ThreadId {
-		t.Errorf("paused at %+v", at)
+	if paused := dapclient.Event[*dap.StoppedEvent](s.Client).Body; paused.Reason != "pause" || paused.ThreadId != at.ThreadId {
+		t.Errorf("paused at %+v", paused)
 	}
 	s.Eval(0, "repl", "n = 1")
 	s.Continue(at.ThreadId)

@@ -73,6 +73,9 @@ func (s *Server) stoppedEvent(stop *debug.Stop) *dap.StoppedEvent {
 	if word := reasons[stop.Reason]; word != "" {
 		e.Body.Reason, e.Body.Description, e.Body.Text = word, "stopped at "+stop.Text, stop.Text
 	}
+	if stop.Reason == debug.Breakpoint {
+		e.Body.Text = stop.Text
+	}
 	if stop.Reason == debug.Failure {
 		e.Body.Description = "stopped where an error was raised"
 	}
