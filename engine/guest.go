@@ -78,7 +78,7 @@ func (g *guest) Status(ctx context.Context) (Status, error) {
 	}
 	s.State, s.XID, s.Clone, s.Recipe = StateStopped, g.rec.XID, g.rec.Clone, g.rec.Recipe.Path
 	s.Pool, s.Spare = g.rec.Spec.Pool, g.rec.Spare
-	limits := g.spec.Limits
+	limits := g.rec.Spec.Limits // which limit may have changed since it was declared
 	s.Limits = &limits
 	grp, err := g.group()
 	if err != nil {
@@ -236,7 +236,7 @@ func (e *Engine) restoreLimits(name string, l *Limits, doomed bool) error {
 		return err
 	}
 	if grp.Exists() && !doomed {
-		if err := grp.Apply(l.lifting(rec.Spec.Limits).Limits); err != nil {
+		if err := grp.Apply(l.Lifting(rec.Spec.Limits).Limits); err != nil {
 			return err
 		}
 	}

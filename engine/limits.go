@@ -40,9 +40,9 @@ func (l Limits) merge(o Limits) Limits {
 	return l
 }
 
-// lifting is l with every limit that old sets and l does not taken away, so
+// Lifting is l with every limit that old sets and l does not taken away, so
 // that applying it over old leaves just l.
-func (l Limits) lifting(old Limits) Limits {
+func (l Limits) Lifting(old Limits) Limits {
 	lift := func(dst **int64, was *int64) {
 		if *dst == nil && was != nil {
 			*dst = ptr[int64](cgroup.Unlimited)

@@ -106,7 +106,7 @@ func (g *guest) planned(d Declared, c Change) []Step {
 	s, name := d.Spec, d.Spec.Name
 	switch c {
 	case ChangeLive, ChangeRestart:
-		lifted := s.Limits.lifting(g.rec.Spec.Limits)
+		lifted := s.Limits.Lifting(g.rec.Spec.Limits)
 		if equalJSON(s.Limits, g.rec.Spec.Limits) {
 			return nil
 		}

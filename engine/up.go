@@ -316,7 +316,7 @@ func (g *guest) applyLive(ctx context.Context) error {
 		return nil
 	}
 	if !equalJSON(want.Limits, g.rec.Spec.Limits) {
-		if err := g.Limit(ctx, want.Limits.lifting(g.rec.Spec.Limits)); err != nil {
+		if err := g.Limit(ctx, want.Limits.Lifting(g.rec.Spec.Limits)); err != nil {
 			return &GuestError{Guest: want.Name, Phase: "limit", Err: err}
 		}
 	}

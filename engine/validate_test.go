@@ -89,7 +89,7 @@ func TestLifting(t *testing.T) {
 	old.Memory, old.CPU, old.Pids = ptr[int64](1<<30), ptr(0.5), ptr[int64](10)
 	now := Limits{}
 	now.CPU = ptr(2.0)
-	got := now.lifting(old)
+	got := now.Lifting(old)
 	if *got.Memory != -1 || *got.CPU != 2 || *got.Pids != DefaultPids {
 		t.Errorf("lifting = %s; want memory=-1, cpu=2, pids=%d", got, DefaultPids)
 	}

@@ -57,6 +57,9 @@ type Options struct {
 	Debugger api.Debugger
 	DebugAll bool // also texts that do not call breakpoint
 
+	// Remove removes a guest that a session made, to take it back; nil is enough for recipes.
+	Remove func(ctx context.Context, name string) error
+
 	// Up and Down are what a session's up and down do; nil runs the flows alone,
 	// without provisioning and without building templates.
 	Up   func(ctx context.Context, d engine.Declared) error
@@ -126,7 +129,7 @@ func newState(o Options, session bool) *runtime.State {
 
 func apiOptions(o Options) api.Options {
 	return api.Options{Engine: o.Engine, Dir: o.Dir, Params: o.Params, More: o.More, LookupEnv: o.LookupEnv,
-		Optional: o.Optional, AllowHost: o.AllowHost, Sleep: o.Sleep, Log: o.Stderr, Debugger: o.Debugger}
+		Optional: o.Optional, AllowHost: o.AllowHost, Sleep: o.Sleep, Remove: o.Remove, Log: o.Stderr, Debugger: o.Debugger}
 }
 
 func pathCause(err error) error {
@@ -139,17 +142,21 @@ func pathCause(err error) error {
 
 // read runs the recipe's text and gives its mistakes.
 func (r *Recipe) read(ctx context.Context, src []byte) error {
-	s := r.api.S
-	cause := fmt.Errorf("reading the recipe took longer than %s", readTime)
 	if !r.patient { // somebody may be looking at it
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeoutCause(ctx, readTime, cause)
+		ctx, cancel = context.WithTimeoutCause(ctx, readTime, fmt.Errorf("reading the recipe took longer than %s", readTime))
 		defer cancel()
 	}
+	return read(ctx, r.api, r.Path, src)
+}
+
+// read runs a text that only declares, and gives its mistakes.
+func read(ctx context.Context, a *api.API, path string, src []byte) error {
+	s := a.S
 	s.SetReading(true)
 	defer s.SetReading(false)
 	return s.Do(ctx, func(l *glua.LState) error {
-		fn, mistakes, err := s.Compile(r.Path, src)
+		fn, mistakes, err := s.Compile(path, src)
 		if err != nil {
 			return err
 		}
@@ -157,11 +164,11 @@ func (r *Recipe) read(ctx context.Context, src []byte) error {
 		if _, err = s.Call(l, fn); err != nil {
 			// After a stand-in was used, a plain Lua error most likely follows from it.
 			var re *RuntimeError
-			if !(r.api.HandedOut && errors.As(err, &re) && re.Cause == nil) {
+			if !(a.HandedOut && errors.As(err, &re) && re.Cause == nil) {
 				s.Report(err)
 			}
 		} else {
-			r.api.Finish()
+			a.Finish()
 		}
 		return joined(s.Reported())
 	})

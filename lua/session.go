@@ -11,7 +11,6 @@ import (
 
 	"vsl/engine"
 	"vsl/lua/api"
-	"vsl/lua/bind"
 	"vsl/lua/runtime"
 )
 
@@ -25,6 +24,7 @@ type Session struct {
 	o      Options
 	flows  engine.Flows
 	chunks int
+	kept   []chunk // that ran, for Save
 }
 
 // NewSession begins a session.
@@ -39,7 +39,31 @@ func NewSession(ctx context.Context, o Options) (*Session, error) {
 	s.flows = flows
 	rs.SetGlobal("up", rs.Func("up", s.up))
 	rs.SetGlobal("down", rs.Func("down", s.down))
+	s.nameGuests()
 	return s, nil
+}
+
+// Load runs a recipe in the session, so that its guests are declared there. Its
+// globals are the session's, its locals are its own.
+func (s *Session) Load(ctx context.Context, path string, src []byte) error {
+	defer s.nameGuests()
+	ctx, cancel := context.WithTimeoutCause(ctx, readTime, fmt.Errorf("reading the recipe took longer than %s", readTime))
+	defer cancel()
+	return read(ctx, s.api, path, src)
+}
+
+// nameGuests makes the global guests: the declared ones by name.
+func (s *Session) nameGuests() {
+	l := s.api.S.L()
+	t, ok := s.api.S.GetGlobal("guests").(*glua.LTable)
+	if !ok {
+		t = l.NewTable()
+		s.api.S.SetGlobal("guests", t)
+	}
+	t.ForEach(func(k, _ glua.LValue) { t.RawSet(k, glua.LNil) })
+	for name, h := range s.api.Declared(l) {
+		t.RawSetString(name, h)
+	}
 }
 
 // Close ends the session; guests it brought up go on running.
@@ -56,10 +80,19 @@ func (s *Session) Eval(ctx context.Context, text string) (printed []string, err 
 		if err != nil {
 			return err
 		}
+		s.api.Acts = false
+		declared := len(s.api.Guests) + len(s.api.Templates) + len(s.api.Pools)
 		values, err := s.api.S.Call(l, fn)
+		s.nameGuests()
 		if err != nil {
+			s.api.S.SetGlobal("_err", s.api.S.ErrorValue(l, err))
 			return err
 		}
+		if len(values) > 0 {
+			s.api.S.SetGlobal("_", values[0])
+		}
+		declares := len(s.api.Guests)+len(s.api.Templates)+len(s.api.Pools) > declared
+		s.kept = append(s.kept, chunk{text: text, acts: s.api.Acts, shows: len(values) > 0 && !declares})
 		show := l.NewFunction(func(l *glua.LState) int { // a __tostring of the user's own may fail
 			for i := 1; i <= l.GetTop(); i++ {
 				printed = append(printed, runtime.Pretty(l, l.Get(i)))
@@ -119,85 +152,4 @@ func (s *Session) Running(ctx context.Context) []string {
 	}
 	sort.Strings(names)
 	return names
-}
-
-// each calls f for each guest that up or down was given, with the lock released.
-func (s *Session) each(l *glua.LState, what string, f func(ctx context.Context, name string) error) int {
-	if l.GetTop() == 0 {
-		s.api.S.Raisef(l, fmt.Sprintf("write %s \"name\"", what), "%s must be given a guest", what)
-	}
-	for i := 1; i <= l.GetTop(); i++ {
-		name, ok := api.NameOf(l.Get(i))
-		if !ok {
-			s.api.S.Raisef(l, fmt.Sprintf("write %s \"name\"", what), "%s must be given a guest, not %s", what, bind.Describe(l.Get(i)))
-		}
-		for _, one := range s.api.Members(name) {
-			if err := s.api.S.Block(l, func(ctx context.Context) error { return f(ctx, one) }); err != nil {
-				s.api.S.Raise(l, err)
-			}
-		}
-	}
-	return 0
-}
-
-func (s *Session) find(name string) (engine.Declared, error) {
-	names := []string{}
-	for _, d := range s.Guests() {
-		if d.Spec.Name == name {
-			return d, nil
-		}
-		names = append(names, d.Spec.Name)
-	}
-	return engine.Declared{}, &bind.Error{Msg: fmt.Sprintf("guest %q is not declared in this session", name), Hint: bind.DidYouMean(name, names)}
-}
-
-func (s *Session) up(l *glua.LState) int {
-	return s.each(l, "up", func(ctx context.Context, name string) error {
-		d, err := s.find(name)
-		if err != nil {
-			return err
-		}
-		if s.o.Engine == nil {
-			return errors.New("no engine to act with")
-		}
-		g, err := s.o.Engine.New(d.Spec)
-		if err != nil {
-			return err
-		}
-		s.api.Use(g)
-		if s.o.Up != nil {
-			return s.o.Up(ctx, d)
-		}
-		if err := d.Flows.Boot(ctx, g); err != nil {
-			return err
-		}
-		if d.Flows.Ready != nil {
-			return d.Flows.Ready(ctx, g)
-		}
-		p := engine.Probe{}
-		if d.Spec.Ready != nil {
-			p = *d.Spec.Ready
-		}
-		return api.DefaultReady(p)(ctx, g)
-	})
-}
-
-func (s *Session) down(l *glua.LState) int {
-	return s.each(l, "down", func(ctx context.Context, name string) error {
-		if s.o.Engine == nil {
-			return errors.New("no engine to act with")
-		}
-		g, err := s.o.Engine.Lookup(name)
-		if err != nil {
-			return err
-		}
-		if s.o.Down != nil {
-			return s.o.Down(ctx, name)
-		}
-		flow := s.flows.Shutdown
-		if d, err := s.find(name); err == nil {
-			flow = d.Flows.Shutdown
-		}
-		return flow(ctx, g)
-	})
 }

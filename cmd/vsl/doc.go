@@ -23,14 +23,8 @@ func (a *app) docCommand() *cobra.Command {
 		Example: "  vsl doc limit.memory\n  vsl doc probe.http\n  vsl doc g:exec",
 		Args:    atMost(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if len(args) == 0 {
-				a.ui.printf("%s", docIndex())
-				return nil
-			}
-			text, err := docOf(args[0])
-			if err == nil {
-				a.ui.printf("%s", text)
-			}
+			text, err := docText(strings.Join(args, " "))
+			a.ui.printf("%s", text)
 			return err
 		},
 	}
@@ -118,6 +112,14 @@ func keyText(name string, k bind.Key) string {
 		b.WriteString(keys("Keys of its table:", k.Type.Sub))
 	}
 	return b.String()
+}
+
+// docText is a topic's text, or without a topic the list of them.
+func docText(topic string) (string, error) {
+	if topic == "" {
+		return docIndex(), nil
+	}
+	return docOf(topic)
 }
 
 // docOf explains a topic: one of that name, or all whose last words it is.

@@ -28,6 +28,14 @@ type recipeFile struct {
 	embedded bool
 }
 
+// folder is where the recipe's relative paths begin.
+func (f *recipeFile) folder() string {
+	if f.dir != "" {
+		return f.dir
+	}
+	return filepath.Dir(f.path)
+}
+
 // findRecipe finds a recipe by path or by the name of an embedded one. What has
 // a slash, ends in .lua or is a dot is a path; of what is left, embedded names
 // win over folders, as ./name reaches those too.

@@ -31,7 +31,9 @@ type Engine interface {
 
 // Options say what a recipe may reach and what it is given.
 type Options struct {
-	Engine    Engine
+	Engine Engine
+	// Remove removes a guest that a session made; nil is no session, in which nothing is taken back.
+	Remove    func(ctx context.Context, name string) error
 	Sleep     func(ctx context.Context, d time.Duration) error // how flows wait; nil is real time
 	Dir       string                                           // the recipe's folder: relative paths begin here
 	Params    map[string]string                                // values given on the command line
@@ -69,11 +71,15 @@ type API struct {
 	// further errors may follow.
 	HandedOut bool
 
+	// Acts says that something acted since it was last set to false.
+	Acts bool
+
 	keeps  atomic.Bool // some flow asked for g.data
 	passed sync.Once   // a breakpoint without a debugger was told
 
 	usedMu sync.Mutex
 	used   map[string]engine.Guest // guests that something acted on
+	undos  []Undo                  // of a session's acts, the last one last
 }
 
 // pending is `guest "name"` before its table.
@@ -152,6 +158,7 @@ func (a *API) acting(l *lua.LState, what string) {
 	if a.S.Reading() {
 		a.S.Raisef(l, "a recipe only declares while it is read", "%s can only be called inside a flow or at the REPL", what)
 	}
+	a.Acts = true
 }
 
 // NewType makes the metatable of one kind of object.

@@ -63,6 +63,15 @@ func (a *API) handle(l *lua.LState, name string, spec *engine.Spec) *lua.LUserDa
 	return ud
 }
 
+// Declared gives the handles of the declared guests by name.
+func (a *API) Declared(l *lua.LState) map[string]*lua.LUserData {
+	all := map[string]*lua.LUserData{}
+	for _, d := range a.Guests {
+		all[d.Spec.Name] = a.handle(l, d.Spec.Name, d.Spec)
+	}
+	return all
+}
+
 // HandleOf makes a handle of g that stands for itself alone.
 func (a *API) HandleOf(l *lua.LState, g engine.Guest) *lua.LUserData {
 	return a.Object(l, "guest", &Handle{name: g.Name(), spec: g.Spec(), guest: g})

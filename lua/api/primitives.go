@@ -100,8 +100,16 @@ func (a *API) call(l *lua.LState, name string, p primitive) int {
 	a.Use(g)
 	args := p.args(g.Spec(), v, len(v) > 0)
 	a.announce(l, name, g, args)
-	a.block(l, func(ctx context.Context) error {
-		err := p.do(ctx, g, args)
+	a.block(l, func(ctx context.Context) (err error) {
+		if f := flowOf(l); f == nil && a.o.Remove != nil {
+			undo := a.wayBack(ctx, name, g, args)
+			defer func() {
+				if err == nil {
+					a.Undone(undo)
+				}
+			}()
+		}
+		err = p.do(ctx, g, args)
 		if name != "cow_clone" || !errors.Is(err, engine.ErrUnknownTmpl) {
 			return err
 		}

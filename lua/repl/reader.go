@@ -39,6 +39,15 @@ func NewReader(in io.Reader, out io.Writer, interactive bool, whole func(text st
 	return newPlain(in, out, interactive)
 }
 
+// Within gives the reader of a prompt that opens while something of an outer
+// prompt's runs: the same plain one, or an editor that takes each line as whole.
+func Within(outer Reader) Reader {
+	if _, ok := outer.(*editor); ok {
+		return newEditor(func(string) bool { return true })
+	}
+	return outer
+}
+
 // plain reads lines and, when interactive, shows a bare prompt.
 type plain struct {
 	in     *bufio.Reader

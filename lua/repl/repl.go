@@ -11,45 +11,47 @@ import (
 	"os/signal"
 	"strings"
 
-	"vsl/engine"
 	"vsl/lua"
 )
 
-const help = `Type Lua: expressions print their value, and a chunk may span lines.
-
-  guest "x" { command = { "sleep", "infinity" } }   declare a guest
-  up "x"    down "x"                                bring it up and down with its flows
-  g = context { name = "y" }                        or step by step, with the primitives:
-  cow_clone { g }  limit { g, memory = "64M" }  bind_ip { g, ip = "127.77.0.9" }
-  boot { g, command = { "sleep", "infinity" } }  kill { g }
-  g:exec { "id" }                                   act inside it
-
-  .guests  list the guests declared here
-  .help    show this
-  .quit    leave; guests go on running (also Ctrl-D)
-
-Ctrl-C ends what is running.
-`
+// Options say what a prompt works with.
+type Options struct {
+	lua.Options
+	Host        Host
+	Interactive bool
+	// Lines gives the reader of lines; nil makes one. whole says whether a chunk is complete.
+	Lines func(whole func(text string) bool) Reader
+	// Begin runs first, in the session: it may load a recipe. May be nil.
+	Begin func(ctx context.Context, s *lua.Session) error
+}
 
 // Run reads chunks from in until it ends, .quit, or the context ends. Values
 // go to out, errors to errOut; an error ends only its own chunk. The result is
 // the last chunk's error when not interactive, so that a script's failure shows.
-func Run(ctx context.Context, in io.Reader, out, errOut io.Writer, o lua.Options, interactive bool) error {
+func Run(ctx context.Context, in io.Reader, out, errOut io.Writer, o Options) error {
 	if o.Stdout == nil {
 		o.Stdout = out
 	}
 	if o.Stderr == nil {
 		o.Stderr = errOut
 	}
-	s, err := lua.NewSession(ctx, o)
+	s, err := lua.NewSession(ctx, o.Options)
 	if err != nil {
 		return err
 	}
 	defer s.Close()
-	r := &repl{s: s, out: out, errOut: errOut, interactive: interactive}
-	lines := NewReader(in, out, interactive, s.Complete)
+	if o.Begin != nil {
+		if err := o.Begin(ctx, s); err != nil {
+			return err
+		}
+	}
+	r := &repl{s: s, out: out, errOut: errOut, interactive: o.Interactive, host: o.Host}
+	if o.Lines == nil {
+		o.Lines = func(whole func(string) bool) Reader { return NewReader(in, out, o.Interactive, whole) }
+	}
+	lines := o.Lines(s.Complete)
 	defer lines.Close()
-	if interactive {
+	if o.Interactive {
 		fmt.Fprintln(out, "vsl: Lua with the six primitives. .help says more.")
 	}
 	err = r.loop(ctx, lines)
@@ -63,46 +65,41 @@ type repl struct {
 	s           *lua.Session
 	out, errOut io.Writer
 	interactive bool
+	host        Host
 }
 
 // loop gathers lines into chunks and runs them.
 func (r *repl) loop(ctx context.Context, lines Reader) (last error) {
-	chunk := ""
+	text := ""
 	for ctx.Err() == nil {
 		prompt := firstPrompt
-		if chunk != "" {
+		if text != "" {
 			prompt = MorePrompt
 		}
 		line, err := lines.ReadLine(prompt)
 		if errors.Is(err, ErrInterrupted) {
-			chunk = ""
+			text = ""
 			continue
 		}
 		if err != nil && line == "" {
-			if chunk != "" { // what is missing will not come any more
-				last = r.run(ctx, chunk)
+			if text != "" { // what is missing will not come any more
+				last = r.run(ctx, text)
 			}
 			if !errors.Is(err, io.EOF) {
 				return err
 			}
 			break
 		}
-		if chunk == "" && strings.HasPrefix(strings.TrimSpace(line), ".") {
-			if quit := r.command(ctx, strings.TrimSpace(line)); quit {
-				break
-			}
+		var done bool
+		if text, done = r.line(text, line); !done {
 			continue
 		}
-		chunk += line + "\n"
-		if strings.TrimSpace(chunk) == "" {
-			chunk = ""
-			continue
+		last = r.run(ctx, text)
+		text = ""
+		if errors.Is(last, errQuit) {
+			last = nil
+			break
 		}
-		if !r.s.Complete(chunk) {
-			continue
-		}
-		last = r.run(ctx, chunk)
-		chunk = ""
 	}
 	if r.interactive {
 		return nil
@@ -110,8 +107,42 @@ func (r *repl) loop(ctx context.Context, lines Reader) (last error) {
 	return last
 }
 
-// run evaluates a chunk; Ctrl-C cancels it.
-func (r *repl) run(ctx context.Context, chunk string) error {
+// line adds a line to a text, and says whether it can run now.
+func (r *repl) line(text, line string) (string, bool) {
+	if text == "" && isCommand(line) {
+		return line, true
+	}
+	text += line + "\n"
+	if strings.TrimSpace(text) == "" {
+		return "", false
+	}
+	return text, r.s.Complete(text)
+}
+
+func isCommand(text string) bool { return strings.HasPrefix(strings.TrimSpace(text), ".") }
+
+// run does what a text says and shows what came of it.
+func (r *repl) run(ctx context.Context, text string) error {
+	var err error
+	if isCommand(text) {
+		err = r.command(ctx, strings.TrimSpace(text))
+	} else {
+		err = r.guarded(ctx, func(ctx context.Context) error {
+			values, err := r.s.Eval(ctx, text)
+			for _, v := range values {
+				fmt.Fprintln(r.out, v)
+			}
+			return err
+		})
+	}
+	if err != nil && !errors.Is(err, errQuit) {
+		r.show(err)
+	}
+	return err
+}
+
+// guarded runs f so that Ctrl-C cancels it.
+func (r *repl) guarded(ctx context.Context, f func(ctx context.Context) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	if r.interactive {
@@ -126,14 +157,7 @@ func (r *repl) run(ctx context.Context, chunk string) error {
 			}
 		}()
 	}
-	values, err := r.s.Eval(ctx, chunk)
-	for _, v := range values {
-		fmt.Fprintln(r.out, v)
-	}
-	if err != nil {
-		r.show(err)
-	}
-	return err
+	return f(ctx)
 }
 
 // show prints an error, and for one with a history the calls that led to it.
@@ -144,42 +168,5 @@ func (r *repl) show(err error) {
 		for _, f := range re.Traceback {
 			fmt.Fprintln(r.errOut, "  "+f.String())
 		}
-	}
-}
-
-// command runs a line that begins with a dot.
-func (r *repl) command(ctx context.Context, line string) (quit bool) {
-	switch line {
-	case ".quit", ".q", ".exit":
-		return true
-	case ".help", ".h":
-		fmt.Fprint(r.out, help)
-	case ".guests":
-		r.guests(ctx)
-	default:
-		fmt.Fprintf(r.errOut, "error: unknown command %s (.help, .guests, .quit)\n", line)
-	}
-	return false
-}
-
-func (r *repl) guests(ctx context.Context) {
-	running := map[string]bool{}
-	for _, n := range r.s.Running(ctx) {
-		running[n] = true
-	}
-	all := r.s.Guests()
-	for _, d := range all {
-		state := engine.StateDeclared
-		if running[d.Spec.Name] {
-			state = engine.StateRunning
-		}
-		fmt.Fprintf(r.out, "%s\t%s\n", d.Spec.Name, state)
-		delete(running, d.Spec.Name)
-	}
-	for n := range running {
-		fmt.Fprintf(r.out, "%s\t%s\n", n, engine.StateRunning)
-	}
-	if len(all) == 0 && len(running) == 0 {
-		fmt.Fprintln(r.out, "no guests are declared here")
 	}
 }

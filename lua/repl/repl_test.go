@@ -16,7 +16,7 @@ import (
 func session(t *testing.T, e *enginetest.Engine, text string) (out, errOut string, err error) {
 	t.Helper()
 	var o, eo bytes.Buffer
-	err = Run(context.Background(), strings.NewReader(text), &o, &eo, lua.Options{Engine: e}, false)
+	err = Run(context.Background(), strings.NewReader(text), &o, &eo, Options{Options: lua.Options{Engine: e}})
 	return o.String(), eo.String(), err
 }
 
@@ -36,8 +36,8 @@ func TestSession(t *testing.T) {
 		{"function", "function twice(n) return 2 * n end\ntwice(4)\n", "8\n", ""},
 		{"failing tostring", "setmetatable({}, { __tostring = function() error 'no' end })\n1\n", "1\n", "error: repl[1]:1: no\n"},
 		{"quit", ".quit\n1\n", "", ""},
-		{"unknown command", ".quti\n", "", "error: unknown command .quti (.help, .guests, .quit)\n"},
-		{"declare", "guest \"a\" { }\n.guests\n", "guest a (declared)\na\tdeclared\n", ""},
+		{"unknown command", ".quti\n", "", "error: unknown command .quti (did you mean \".quit\"?)\n"},
+		{"declare", "guest \"a\" { }\n.guests\n", "guest a (declared)\na  declared\n", ""},
 		{"wrong key", "guest \"a\" { limt = 1 }\n", "", "error: repl[1]:1: guest \"a\": unknown key \"limt\" (did you mean \"limit\"?)\n"},
 		{"undeclared", "up \"b\"\n", "", "error: repl[1]:1: guest \"b\" is not declared in this session\n"},
 	} {
@@ -95,7 +95,7 @@ func TestCancel(t *testing.T) {
 	ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
 	defer cancel()
 	var out, errOut bytes.Buffer
-	err := Run(ctx, strings.NewReader("while true do end\n"), &out, &errOut, lua.Options{}, false)
+	err := Run(ctx, strings.NewReader("while true do end\n"), &out, &errOut, Options{})
 	if !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("err = %v (%s)", err, errOut.String())
 	}

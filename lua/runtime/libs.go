@@ -183,7 +183,7 @@ func Assigned(name string) *bind.Error {
 func (s *State) luaError(l *lua.LState) int {
 	obj, level := l.Get(1), l.OptInt(2, 1)
 	if text, ok := obj.(lua.LString); ok && level > 0 {
-		if where := l.Where(level); where != "" {
+		if where := l.Where(level); where != "" && where != "[G]:" {
 			obj = lua.LString(where + " " + string(text))
 		}
 	}

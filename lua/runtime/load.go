@@ -59,7 +59,7 @@ func (s *State) compile(name string, text []byte, stdlib bool) (fn *lua.LFunctio
 	if err != nil {
 		return nil, nil, syntaxError(name, text, err)
 	}
-	w := &walker{state: s, file: name, session: s.opts.Session, mark: !stdlib && !s.opts.Session}
+	w := &walker{state: s, file: name, session: s.opts.Session, mark: !stdlib && (s.reading || !s.opts.Session)}
 	if s.opts.Hook != nil && !stdlib && name != evalName && (s.opts.HookAll || bytes.Contains(text, []byte("breakpoint"))) {
 		w.lines = map[int]bool{}
 	}
