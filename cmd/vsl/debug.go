@@ -65,7 +65,7 @@ func (a *app) debugConsole(out io.Writer) *debug.Console {
 	c.C = debug.New(c)
 	c.Open = func() repl.Reader {
 		a.ui.live.end()
-		return repl.NewReader(a.ui.in, out, isTerminal(a.ui.in), func(string) bool { return true })
+		return repl.NewReader(a.ui.in, out, isTerminal(a.ui.in), func(string) bool { return true }, nil)
 	}
 	return c
 }

@@ -45,7 +45,7 @@ func (a *app) runRepl(args []string, ro recipeOptions) error {
 		return err
 	}
 	p := &promptHost{a: a, e: e}
-	o := repl.Options{Host: repl.Host{Doc: docText, List: func(ctx context.Context) error { return a.runLs(ctx, false) }, Plan: p.plan, Shell: p.shell},
+	o := repl.Options{Host: repl.Host{Doc: docText, Topics: docTopics, List: func(ctx context.Context) error { return a.runLs(ctx, false) }, Plan: p.plan, Shell: p.shell},
 		Interactive: isTerminal(a.ui.in)}
 	o.Options = lua.Options{Engine: e, Params: given.params, More: given.file, LookupEnv: given.env, AllowHost: ro.allowHost, Dir: ".",
 		Stdout: a.ui.results(), Stderr: a.ui.notes(), Up: p.up, Down: p.down, Remove: p.remove}
@@ -73,8 +73,8 @@ func (a *app) runRepl(args []string, ro recipeOptions) error {
 // debugAt lets breakpoint() open a prompt that reads where the session's reads.
 func (a *app) debugAt(o *repl.Options) {
 	var lines repl.Reader
-	o.Lines = func(whole func(string) bool) repl.Reader {
-		lines = repl.NewReader(a.ui.in, a.ui.results(), o.Interactive, whole)
+	o.Lines = func(whole func(string) bool, names repl.Completer) repl.Reader {
+		lines = repl.NewReader(a.ui.in, a.ui.results(), o.Interactive, whole, names)
 		return lines
 	}
 	c := &debug.Console{Out: a.ui.results()}

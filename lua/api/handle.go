@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	lua "github.com/yuin/gopher-lua"
@@ -49,6 +50,18 @@ func Fields() []FieldDoc {
 		{"state", `"declared", "stopped", "running" or "frozen".`},
 		{"data", "A table that is kept beside the guest from one flow to the next."},
 	}
+}
+
+// HandleNames lists what g. has, or with calls what g: has.
+func HandleNames(calls bool) []string {
+	if !calls {
+		return slices.Clone(handleFields)
+	}
+	var names []string
+	for _, m := range handleMethods() {
+		names = append(names, m.name)
+	}
+	return names
 }
 
 func (a *API) handle(l *lua.LState, name string, spec *engine.Spec) *lua.LUserData {

@@ -26,7 +26,7 @@ func session(t *testing.T, recipe, input string, prepare func(*debug.Console)) (
 	c := &debug.Console{Out: &out, File: path}
 	c.C = debug.New(c)
 	c.Open = func() repl.Reader {
-		return repl.NewReader(strings.NewReader(input), &out, false, func(string) bool { return true })
+		return repl.NewReader(strings.NewReader(input), &out, false, func(string) bool { return true }, nil)
 	}
 	c.C.OnFailure = true
 	if prepare != nil {

@@ -16,10 +16,11 @@ import (
 // Host is what the prompt can do beside Lua. A nil function is a command that is
 // not there.
 type Host struct {
-	Doc   func(topic string) (string, error)                           // explains a word of the language
-	List  func(ctx context.Context) error                              // prints the guests of this host
-	Plan  func(ctx context.Context, guests []engine.Declared) error    // prints what up would do
-	Shell func(ctx context.Context, guest string, argv []string) error // runs a command in a guest, or a login shell
+	Topics func() []string                                              // what Doc knows
+	Doc    func(topic string) (string, error)                           // explains a word of the language
+	List   func(ctx context.Context) error                              // prints the guests of this host
+	Plan   func(ctx context.Context, guests []engine.Declared) error    // prints what up would do
+	Shell  func(ctx context.Context, guest string, argv []string) error // runs a command in a guest, or a login shell
 }
 
 // command is what a line that begins with a dot does.

@@ -31,10 +31,11 @@ type Reader interface {
 // NewReader edits lines where in is a terminal that can, and reads plainly
 // elsewhere: in pipes, on dumb terminals, in tests. whole says whether a chunk is
 // complete; an editor takes more lines until it is.
-func NewReader(in io.Reader, out io.Writer, interactive bool, whole func(text string) bool) Reader {
+// names completes; it may be nil.
+func NewReader(in io.Reader, out io.Writer, interactive bool, whole func(text string) bool, names Completer) Reader {
 	f, ok := in.(*os.File)
 	if kind := os.Getenv("TERM"); interactive && ok && f == os.Stdin && term.IsTerminal(int(f.Fd())) && kind != "" && kind != "dumb" {
-		return newEditor(whole)
+		return newEditor(whole, names)
 	}
 	return newPlain(in, out, interactive)
 }
@@ -43,7 +44,7 @@ func NewReader(in io.Reader, out io.Writer, interactive bool, whole func(text st
 // prompt's runs: the same plain one, or an editor that takes each line as whole.
 func Within(outer Reader) Reader {
 	if _, ok := outer.(*editor); ok {
-		return newEditor(func(string) bool { return true })
+		return newEditor(func(string) bool { return true }, nil)
 	}
 	return outer
 }
@@ -88,14 +89,40 @@ func (p *plain) ReadLine(prompt string) (string, error) {
 	return "", err
 }
 
+// Completer gives what the end of a text may go on as: texts that take the place
+// of what stands there from the byte from on.
+type Completer func(text string) (items []Item, from int)
+
+// Item is one way to go on.
+type Item struct{ Text, Doc string }
+
+func completions(names Completer, text string) readline.Completions {
+	items, from := names(text)
+	// The editor takes words as ended by spaces; here they end at points and brackets too.
+	word := strings.LastIndexAny(text, " \t\n") + 1
+	before := ""
+	if from > word {
+		before = text[word:from]
+	}
+	var pairs []string
+	for _, i := range items {
+		pairs = append(pairs, before+i.Text, i.Doc)
+	}
+	return readline.CompleteValuesDescribed(pairs...)
+}
+
 // editor edits chunks of several lines with history.
 type editor struct {
 	shell  *readline.Shell
 	prompt string
 }
 
-func newEditor(whole func(text string) bool) *editor {
+func newEditor(whole func(text string) bool, names Completer) *editor {
 	e := &editor{shell: readline.NewShell()}
+	e.shell.History.Add("vsl", openHistory(historyFile()))
+	if names != nil {
+		e.shell.Completer = func(line []rune, cursor int) readline.Completions { return completions(names, string(line[:cursor])) }
+	}
 	e.shell.Prompt.Primary(func() string { return e.prompt })
 	e.shell.Prompt.Secondary(func() string { return MorePrompt })
 	e.shell.AcceptMultiline = func(line []rune) bool {

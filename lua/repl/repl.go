@@ -20,7 +20,7 @@ type Options struct {
 	Host        Host
 	Interactive bool
 	// Lines gives the reader of lines; nil makes one. whole says whether a chunk is complete.
-	Lines func(whole func(text string) bool) Reader
+	Lines func(whole func(text string) bool, names Completer) Reader
 	// Begin runs first, in the session: it may load a recipe. May be nil.
 	Begin func(ctx context.Context, s *lua.Session) error
 }
@@ -47,9 +47,11 @@ func Run(ctx context.Context, in io.Reader, out, errOut io.Writer, o Options) er
 	}
 	r := &repl{s: s, out: out, errOut: errOut, interactive: o.Interactive, host: o.Host}
 	if o.Lines == nil {
-		o.Lines = func(whole func(string) bool) Reader { return NewReader(in, out, o.Interactive, whole) }
+		o.Lines = func(whole func(string) bool, names Completer) Reader {
+			return NewReader(in, out, o.Interactive, whole, names)
+		}
 	}
-	lines := o.Lines(s.Complete)
+	lines := o.Lines(s.Complete, r.complete)
 	defer lines.Close()
 	if o.Interactive {
 		fmt.Fprintln(out, "vsl: Lua with the six primitives. .help says more.")

@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 )
 
 // The whole life of a guest at the prompt, on a real terminal: typed line by line,
@@ -12,23 +13,39 @@ func TestReplOnATerminal(t *testing.T) {
 	r := newRoot(t)
 	home := t.TempDir()
 	s := newScreen(t, r)
-	s.line("export HOME=" + home + " TERM=screen; clear; " + vslPath(t) + " repl")
+	s.line("export HOME=" + home + " TERM=screen; clear; " + bin + " repl")
 	s.shows(".help says more")
+	types := func(text, key string) { // the editor reads keys as they come when somebody types them
+		t.Helper()
+		s.tmux("send-keys", "-l", text)
+		s.shows(text)
+		time.Sleep(slow(30 * time.Millisecond))
+		s.keys(key)
+		time.Sleep(slow(30 * time.Millisecond))
+	}
+	typed := func(line string) {
+		t.Helper()
+		types(line, "Enter")
+	}
 	step := func(line, shows string) {
 		t.Helper()
-		s.line(line)
+		typed(line)
 		s.shows(shows)
 	}
 
 	// a chunk of several lines
-	step(`guest "term" {`, ">>")
-	step(`  command = { "sleep", "infinity" }, limit = { memory = "32M" },`, "memory")
-	step(`  run = function(g)`, "run")
-	step(`    local n = 41`, "41")
-	step(`    breakpoint()`, "breakpoint()")
-	step(`    g:write("/n", tostring(n))`, "tostring")
-	step(`  end,`, "end,")
+	for _, line := range []string{`guest "term" {`, `  command = { "sleep", "infinity" }, limit = { memory = "32M" },`, `  run = function(g)`,
+		`    local n = 41`, `    breakpoint()`, `    g:write("/n", tostring(n))`, `  end,`} {
+		typed(line)
+	}
 	step(`}`, "guest term (declared)")
+
+	// Tab completes fields, methods and guests
+	types("guests.te", "Tab")
+	s.shows("guests.term")
+	types(":shutd", "Tab")
+	s.shows("guests.term:shutdown")
+	s.keys("C-c")
 
 	// up stops in the flow, where a local is read and set
 	step(`up "term"`, "stopped in term: run: breakpoint()")
@@ -44,19 +61,20 @@ func TestReplOnATerminal(t *testing.T) {
 	step(`.undo`, "taken back: limit term")
 
 	// Ctrl-C ends a chunk and not the session; the arrow brings back what was typed
-	s.line(`while true do end`)
+	typed(`while true do end`)
 	s.keys("C-c")
 	s.shows("interrupted")
 	step(`"a" .. "b"`, `"ab"`)
 	s.keys("Up")
+	s.shows("vsl> \"a\" .. \"b\"\n\n")
 	s.keys("C-e")
-	s.line(` .. "c"`)
+	typed(` .. "c"`)
 	s.shows(`"abc"`)
 
 	// leaving tells what is up, and the guest goes on
 	s.line(`.quit`)
 	s.shows("still running: term")
-	s.line("clear; " + vslPath(t) + " repl")
+	s.line("clear; " + bin + " repl")
 	s.shows(".help says more")
 	s.keys("Up") // history is kept
 	s.shows(`.quit`)
