@@ -2,7 +2,6 @@ package lua
 
 import (
 	"context"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -10,10 +9,10 @@ import (
 
 	"vsl/lua/api"
 	"vsl/lua/bind"
+	"vsl/lua/syntax"
 )
 
 var nameAtEnd = bind.LazyRE(`((?:[A-Za-z_]\w*[.:])*)([A-Za-z_]\w*)?$`)
-var identifier = regexp.MustCompile(`^[A-Za-z_]\w*$`)
 
 // Names gives what the name that a text ends with may go on as, from what the
 // session's values are now; from is where that name's last part begins. Nothing
@@ -30,7 +29,7 @@ func (s *Session) Names(text string) (names []string, from int) {
 		names = s.members(l, path)
 		return nil
 	})
-	names = slices.DeleteFunc(names, func(n string) bool { return !strings.HasPrefix(n, last) || !identifier.MatchString(n) })
+	names = slices.DeleteFunc(names, func(n string) bool { return !strings.HasPrefix(n, last) || !syntax.IsName(n) && path != "" })
 	slices.Sort(names)
 	return slices.Compact(names), from
 }
@@ -38,8 +37,7 @@ func (s *Session) Names(text string) (names []string, from int) {
 // members are the names below a path such as "guests.web:", "" the globals.
 func (s *Session) members(l *glua.LState, path string) []string {
 	if path == "" {
-		return append(s.api.S.Globals(), "and", "do", "else", "elseif", "end", "false", "for", "function", "if", "in",
-			"local", "nil", "not", "or", "repeat", "return", "then", "true", "until", "while")
+		return append(s.api.S.Globals(), syntax.Keywords()...)
 	}
 	value := glua.LValue(l.G.Global)
 	calls := strings.HasSuffix(path, ":")

@@ -3,7 +3,6 @@ package api
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 
 	lua "github.com/yuin/gopher-lua"
@@ -54,10 +53,13 @@ func Fields() []FieldDoc {
 
 // HandleNames lists what g. has, or with calls what g: has.
 func HandleNames(calls bool) []string {
-	if !calls {
-		return slices.Clone(handleFields)
-	}
 	var names []string
+	if !calls {
+		for _, f := range Fields() {
+			names = append(names, f.Name)
+		}
+		return names
+	}
 	for _, m := range handleMethods() {
 		names = append(names, m.name)
 	}

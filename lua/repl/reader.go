@@ -120,6 +120,9 @@ type editor struct {
 func newEditor(whole func(text string) bool, names Completer) *editor {
 	e := &editor{shell: readline.NewShell()}
 	e.shell.History.Add("vsl", openHistory(historyFile()))
+	if coloured() {
+		e.shell.SyntaxHighlighter = highlight
+	}
 	if names != nil {
 		e.shell.Completer = func(line []rune, cursor int) readline.Completions { return completions(names, string(line[:cursor])) }
 	}
