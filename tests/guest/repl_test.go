@@ -72,7 +72,7 @@ func TestReplOnATerminal(t *testing.T) {
 	s.shows(`"abc"`)
 
 	// leaving tells what is up, and the guest goes on
-	s.line(`.quit`)
+	typed(`.quit`)
 	s.shows("still running: term")
 	s.line("clear; " + bin + " repl")
 	s.shows(".help says more")
@@ -81,7 +81,7 @@ func TestReplOnATerminal(t *testing.T) {
 	s.keys("C-c")
 	step(`down "term"`, "vsl>")
 	step(`.ls`, "stopped")
-	s.line(`.quit`)
+	typed(`.quit`)
 	s.shows("host>")
 	if info, err := os.Stat(filepath.Join(home, ".local/state/vsl/history")); err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("history: %v %v", info, err)
