@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -11,23 +12,33 @@ import (
 	"vsl/engine"
 	"vsl/lua/api"
 	"vsl/lua/bind"
+	"vsl/lua/language"
+	"vsl/lua/meta"
 )
 
 func (a *app) docCommand() *cobra.Command {
+	var o docOptions
 	cmd := &cobra.Command{
 		Use:   "doc [TOPIC]",
 		Short: "what a word of the recipe language means",
 		Long: "Explains a table, a key or a method of the recipe language, or shows a page of vsl help or a guide.\n" +
 			"Keys are named by the tables they are in, as far as is needed: memory, limit.memory or guest.limit.memory.\n" +
-			"Without a topic all of them are listed. It needs no network and reads no recipe.",
+			"Without a topic all of them are listed. It needs no network and reads no recipe.\n" +
+			"--stubs, --luacheck and --json give the language to editors, linters and programs.",
 		Example: "  vsl doc limit.memory\n  vsl doc probe.http\n  vsl doc g:exec",
 		Args:    atMost(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if o.stubs || o.luacheck || o.json {
+				return a.docForPrograms(o)
+			}
 			text, err := docText(strings.Join(args, " "))
 			a.ui.printf("%s", text)
 			return err
 		},
 	}
+	cmd.Flags().BoolVar(&o.stubs, "stubs", false, "print definitions for the Lua language server (LuaLS)")
+	cmd.Flags().BoolVar(&o.luacheck, "luacheck", false, "print a configuration for luacheck")
+	cmd.Flags().BoolVar(&o.json, "json", false, "print tables and functions as JSON")
 	cmd.ValidArgsFunction = func(_ *cobra.Command, args []string, begin string) ([]string, cobra.ShellCompDirective) {
 		if len(args) > 0 {
 			return nil, noFiles
@@ -43,6 +54,7 @@ const (
 	docTable docKind = iota
 	docKey
 	docMethod
+	docFunction
 	docPage
 	docGuide
 )
@@ -62,13 +74,7 @@ func docEntries() []docEntry {
 	for _, s := range bind.Schemas() {
 		out = append(out, schemaEntries(s.Name, s)...)
 	}
-	for _, m := range api.Methods() {
-		text := "g:" + m.Name + ": " + m.Doc + "\n"
-		if m.Options != nil {
-			text += keys("Keys of its table:", m.Options)
-		}
-		out = append(out, docEntry{docMethod, "g:" + m.Name, m.Doc, func() string { return text }})
-	}
+	out = append(out, functionEntries()...)
 	for _, p := range topicPages() {
 		out = append(out, docEntry{docPage, p.name, p.short, p.text})
 	}
@@ -76,6 +82,48 @@ func docEntries() []docEntry {
 		out = append(out, docEntry{docGuide, p.Name, p.Title, func() string { return p.Text }})
 	}
 	return out
+}
+
+// functionEntries are functions and methods. A function that shares its name with
+// a table is told with it.
+func functionEntries() (out []docEntry) {
+	options := map[string]*bind.Schema{}
+	for _, m := range api.Methods() {
+		options["g:"+m.Name] = m.Options
+	}
+	for _, f := range api.Functions() {
+		kind := docFunction
+		if strings.Contains(f.Name, ":") {
+			kind = docMethod
+		}
+		text := f.Name + f.Sig + "\n\n" + f.Doc + "\n"
+		if s := options[f.Name]; s != nil {
+			text += keys("Keys of its table:", s)
+		}
+		out = append(out, docEntry{kind, f.Name, f.Doc, func() string { return text }})
+	}
+	members := language.FindModule("vsl.std", nil).Members
+	for _, name := range slices.Sorted(maps.Keys(members)) {
+		m := members[name]
+		text := "std." + name + m.Params + "\n\n" + name + " " + m.Doc + "\n\nlocal std = require \"vsl.std\" comes first.\n"
+		out = append(out, docEntry{docFunction, "std." + name, strings.ReplaceAll(m.Doc, "\n", " "), func() string { return text }})
+	}
+	return out
+}
+
+// docOptions choose a form for programs.
+type docOptions struct{ stubs, luacheck, json bool }
+
+func (a *app) docForPrograms(o docOptions) error {
+	switch {
+	case o.stubs:
+		a.ui.printf("%s", meta.Stubs())
+	case o.luacheck:
+		a.ui.printf("%s", meta.Luacheck())
+	default:
+		return a.ui.json(meta.Describe())
+	}
+	return nil
 }
 
 // schemaEntries are a table and all that is in it.
@@ -127,9 +175,15 @@ func docOf(topic string) (string, error) {
 	all := docEntries()
 	var names []string
 	var found []docEntry
-	for _, e := range all {
+	for i, e := range all {
 		if e.name == topic {
-			return e.text(), nil
+			text := e.text()
+			for _, also := range all[i+1:] {
+				if also.name == topic && also.kind == docFunction {
+					text = strings.SplitAfter(also.text(), "\n")[0] + "\n" + text
+				}
+			}
+			return text, nil
 		}
 		if strings.HasSuffix(e.name, "."+topic) || e.name == "g:"+topic || e.name == "guide/"+topic {
 			found = append(found, e)
@@ -176,14 +230,18 @@ func docTopics() []string {
 // under their tables.
 func docIndex() string {
 	all := docEntries()
+	tables := map[string]bool{}
+	for _, e := range all {
+		tables[e.name] = tables[e.name] || e.kind == docTable
+	}
 	var b strings.Builder
 	for _, section := range []struct {
 		title string
 		kind  docKind
-	}{{"Tables, with their keys:", docTable}, {"Methods of a guest:", docMethod}, {"Pages:", docPage}, {"Guides:", docGuide}} {
+	}{{"Tables, with their keys:", docTable}, {"Methods:", docMethod}, {"Functions:", docFunction}, {"Pages:", docPage}, {"Guides:", docGuide}} {
 		fmt.Fprintf(&b, "%s\n", section.title)
 		for _, e := range all {
-			if e.kind == section.kind {
+			if e.kind == section.kind && !(e.kind == docFunction && tables[e.name]) {
 				fmt.Fprintf(&b, "  %-16s %s\n", e.name, e.doc)
 			}
 		}

@@ -29,6 +29,7 @@ func (h *Handle) LuaType() string { return "guest" }
 // method is one method of a handle.
 type method struct {
 	name string
+	sig  string // as FunctionDoc.Sig
 	doc  string
 	// options is the schema of the table it takes, for documentation; nil where it takes none.
 	options *bind.Schema

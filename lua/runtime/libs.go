@@ -2,6 +2,8 @@ package runtime
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	lua "github.com/yuin/gopher-lua"
@@ -273,3 +275,6 @@ func (s *State) mistake(l *lua.LState, e *bind.Error) int {
 	l.Push(s.StandIn(l))
 	return 1
 }
+
+// Refused lists the globals of plain Lua that recipes do not get.
+func Refused() []string { return slices.Sorted(maps.Keys(refused)) }

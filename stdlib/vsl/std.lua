@@ -30,10 +30,12 @@ function std.split(s, sep)
   end
 end
 
+-- starts_with says whether s begins with a text.
 function std.starts_with(s, prefix)
   return s:sub(1, #prefix) == prefix
 end
 
+-- ends_with says whether s ends with a text.
 function std.ends_with(s, suffix)
   return suffix == "" or s:sub(-#suffix) == suffix
 end

@@ -1,0 +1,82 @@
+package meta
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"vsl/lua/bind"
+	"vsl/lua/language"
+)
+
+// Reference is the page of the language in Markdown.
+func Reference() string {
+	var b strings.Builder
+	b.WriteString(`# Reference of the recipe language
+
+Every table, key, function and method, as the program itself declares them. ` + "`vsl doc NAME`" + ` shows the same
+offline, and ` + "`vsl doc --stubs`" + ` gives it to editors.
+
+## Tables
+
+`)
+	for _, s := range bind.Schemas() {
+		fmt.Fprintf(&b, "### %s\n\n%s\n\n", s.Name, s.Doc)
+		if s.Items != nil {
+			fmt.Fprintf(&b, "Its list part holds: %s.\n\n", s.Items.Want)
+		}
+		if len(s.Keys) == 0 {
+			continue
+		}
+		b.WriteString("| key | value | default | |\n|---|---|---|---|\n")
+		for _, k := range s.Keys {
+			doc := k.Doc
+			if k.Required {
+				doc += "; required"
+			}
+			if k.Live {
+				doc += "; may change while the guest runs"
+			}
+			fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", k.Name, cell(k.Type.Want), cell(k.Default), cell(doc))
+		}
+		b.WriteString("\n")
+	}
+	b.WriteString("## Functions\n\n| | |\n|---|---|\n")
+	for _, f := range globals() {
+		fmt.Fprintf(&b, "| `%s%s` | %s |\n", f.Name, cell(f.Sig), cell(f.Doc))
+	}
+	b.WriteString("\n## Objects\n\n")
+	for _, o := range objects() {
+		fmt.Fprintf(&b, "### %s\n\n%s\n\n", strings.TrimPrefix(o.class, "vsl."), o.doc)
+		methods := methodsOf(o.class)
+		if len(o.fields)+len(methods) == 0 {
+			continue
+		}
+		b.WriteString("| | |\n|---|---|\n")
+		for _, f := range o.fields {
+			fmt.Fprintf(&b, "| `.%s: %s` | %s |\n", f[0], cell(f[1]), cell(f[2]))
+		}
+		for _, m := range methods {
+			fmt.Fprintf(&b, "| `:%s%s` | %s |\n", m.Name, cell(m.Sig), cell(m.Doc))
+		}
+		b.WriteString("\n")
+	}
+	b.WriteString("## vsl.std\n\n`local std = require \"vsl.std\"`\n\n| | |\n|---|---|\n")
+	members := language.FindModule("vsl.std", nil).Members
+	for _, name := range sorted(members) {
+		fmt.Fprintf(&b, "| `std.%s%s` | %s |\n", name, members[name].Params, cell(members[name].Doc))
+	}
+	return b.String()
+}
+
+func sorted(members map[string]*language.Export) []string {
+	var names []string
+	for n := range members {
+		names = append(names, n)
+	}
+	slices.Sort(names)
+	return names
+}
+
+// cell is a text inside a row of a table.
+func cell(s string) string { return strings.ReplaceAll(strings.ReplaceAll(s, "|", "\\|"), "\n", " ") }
