@@ -57,7 +57,7 @@ func (a *app) runLint(args []string, json bool) error {
 	for _, f := range files {
 		o := lint.Options{}
 		if !f.embedded {
-			o.Find = besides(filepath.Dir(f.path))
+			o.Find = language.Beside(filepath.Dir(f.path))
 		}
 		all = append(all, lint.Text(f.path, string(f.src), o)...)
 	}
@@ -108,22 +108,4 @@ func lintFiles(arg string) ([]*recipeFile, error) {
 		return nil, &usageError{msg: fmt.Sprintf("folder %s has no .lua file", arg)}
 	}
 	return files, err
-}
-
-// besides finds modules as require does: in one folder, and nowhere outside it.
-func besides(dir string) language.Finder {
-	return func(name string) (string, string, bool) {
-		root, err := os.OpenRoot(dir)
-		if err != nil {
-			return "", "", false
-		}
-		defer root.Close()
-		rel := strings.ReplaceAll(name, ".", "/")
-		for _, try := range []string{rel + ".lua", rel + "/init.lua"} {
-			if text, err := root.ReadFile(try); err == nil {
-				return filepath.Join(dir, try), string(text), true
-			}
-		}
-		return "", "", false
-	}
 }

@@ -61,7 +61,7 @@ func (a *app) rootCommand() *cobra.Command {
 	add(groupSee, a.lsCommand(), a.statusCommand(), a.logsCommand())
 	add(groupIn, a.execCommand(), a.enterCommand())
 	add(groupSteer, a.limitCommand(), a.killCommand(), a.freezeCommand(), a.thawCommand())
-	add(groupMake, a.initCommand(), a.planCommand(), a.checkCommand(), a.lintCommand(), a.testCommand(), a.docCommand(), a.recipesCommand(), a.templateCommand(), a.replCommand(), a.debugCommand(), a.dapCommand())
+	add(groupMake, a.initCommand(), a.planCommand(), a.checkCommand(), a.lintCommand(), a.testCommand(), a.docCommand(), a.recipesCommand(), a.templateCommand(), a.replCommand(), a.debugCommand(), a.dapCommand(), a.lspCommand())
 	add(groupHost, a.doctorCommand(), a.gcCommand(), a.versionCommand(), a.completionCommand())
 	root.AddCommand(topics()...)
 	root.SetHelpCommand(a.helpCommand(root))

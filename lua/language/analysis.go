@@ -1,6 +1,9 @@
 package language
 
 import (
+	"maps"
+	"slices"
+
 	"vsl/lua/bind"
 	"vsl/lua/syntax"
 )
@@ -40,12 +43,13 @@ type Analysis struct {
 	find    Finder
 	modules map[string]*Module
 	inside  map[*syntax.Call]*syntax.Func
+	globals map[string]*assignment
 	typing  int // how deep TypeOf is in itself
 }
 
 // Analyse finds out what a text's tables and functions are for.
 func Analyse(lang *Language, f *syntax.File, find Finder) *Analysis {
-	a := &Analysis{Lang: lang, File: f, Tables: map[*syntax.Table]*Use{}, Roles: map[*syntax.Func]Role{}, find: find, modules: map[string]*Module{}, inside: map[*syntax.Call]*syntax.Func{}}
+	a := &Analysis{Lang: lang, File: f, Tables: map[*syntax.Table]*Use{}, Roles: map[*syntax.Func]Role{}, find: find, modules: map[string]*Module{}, inside: map[*syntax.Call]*syntax.Func{}, globals: map[string]*assignment{}}
 	a.collect(f.Body, nil)
 	for _, c := range a.Calls {
 		a.call(c)
@@ -67,10 +71,44 @@ func (a *Analysis) collect(n syntax.Node, fn *syntax.Func) {
 		a.inside[n] = fn
 	case *syntax.Func:
 		fn = n
+	case *syntax.Assign:
+		for i, t := range n.Targets {
+			if i < len(n.Values) {
+				a.assign(t, n.Values[i])
+			}
+		}
+	case *syntax.FuncStmt:
+		if n.Method == nil {
+			a.assign(n.Target, n.Func)
+		}
 	}
 	for _, c := range syntax.Children(n) {
 		a.collect(c, fn)
 	}
+}
+
+// assignment is where a global gets its value: at a prompt it is allowed.
+type assignment struct {
+	at    syntax.Span
+	value syntax.Expr
+}
+
+func (a *Analysis) assign(target, value syntax.Expr) {
+	if id, ok := target.(*syntax.Ident); ok && id.Local == nil && id.Name != "" {
+		a.globals[id.Name] = &assignment{id.Span, value}
+	}
+}
+
+// Assigned lists the globals that the text assigns to, sorted.
+func (a *Analysis) Assigned() []string { return slices.Sorted(maps.Keys(a.globals)) }
+
+// AssignedAt is where a global gets its value, at last.
+func (a *Analysis) AssignedAt(name string) (syntax.Span, bool) {
+	g := a.globals[name]
+	if g == nil {
+		return syntax.Span{}, false
+	}
+	return g.at, true
 }
 
 // Module gives a module by its name, nil where there is none.

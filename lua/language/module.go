@@ -2,6 +2,8 @@ package language
 
 import (
 	"io/fs"
+	"os"
+	"path/filepath"
 	"strings"
 
 	"vsl/lua/syntax"
@@ -51,6 +53,30 @@ func FindModule(name string, find Finder) *Module {
 	m.exports()
 	return m
 }
+
+// Beside finds modules as require does: in one folder, and nowhere outside it.
+func Beside(dir string) Finder {
+	return func(name string) (string, string, bool) {
+		root, err := os.OpenRoot(dir)
+		if err != nil {
+			return "", "", false
+		}
+		defer root.Close()
+		rel := strings.ReplaceAll(name, ".", "/")
+		for _, try := range []string{rel + ".lua", rel + "/init.lua"} {
+			if info, err := root.Stat(try); err != nil || !info.Mode().IsRegular() || info.Size() > maxModule {
+				continue
+			}
+			if text, err := root.ReadFile(try); err == nil {
+				return filepath.Join(dir, try), string(text), true
+			}
+		}
+		return "", "", false
+	}
+}
+
+// maxModule is how large a module may be: as the interpreter has it.
+const maxModule = 4 << 20
 
 // StdlibModules names the modules of the standard library.
 func StdlibModules() []string {

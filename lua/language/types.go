@@ -66,6 +66,11 @@ func (a *Analysis) TypeOf(e syntax.Expr) Type {
 func (a *Analysis) nameType(id *syntax.Ident) Type {
 	l := id.Local
 	if l == nil {
+		if g := a.globals[id.Name]; g != nil {
+			t := a.TypeOf(g.value)
+			t.guess, t.Choices = true, nil
+			return t
+		}
 		return wordType(a.Lang.Globals[id.Name])
 	}
 	switch {

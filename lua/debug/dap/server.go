@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-dap"
 
 	"vsl/lua/debug"
+	"vsl/lua/internal/frame"
 )
 
 // Server is one session with an editor.
@@ -80,7 +81,7 @@ func (s *Server) Serve(ctx context.Context) error {
 	go func() {
 		r := bufio.NewReader(s.In)
 		for {
-			data, err := readFrame(r)
+			data, err := frame.Read(r)
 			select {
 			case messages <- message{data, err}:
 			case <-s.done:
@@ -157,7 +158,7 @@ func (s *Server) send(m dap.Message) {
 		e := m.GetEvent()
 		e.Seq, e.Type = s.seq, "event"
 	}
-	_ = writeFrame(s.Out, m)
+	_ = frame.Write(s.Out, m)
 }
 
 // event sends an event of a name.

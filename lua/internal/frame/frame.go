@@ -1,4 +1,6 @@
-package dap
+// Package frame reads and writes the messages of editors' protocols: JSON behind
+// header lines of which one says how long it is.
+package frame
 
 import (
 	"bufio"
@@ -19,9 +21,9 @@ const (
 	maxContent = 16 << 20
 )
 
-// readFrame reads one message: header lines, of which Content-Length counts, an
+// Read reads one message: header lines, of which Content-Length counts, an
 // empty line and the content. io.EOF is the end between two messages.
-func readFrame(r *bufio.Reader) ([]byte, error) {
+func Read(r *bufio.Reader) ([]byte, error) {
 	length := -1
 	for n := 0; ; n++ {
 		line, err := readLine(r)
@@ -82,8 +84,8 @@ func readLine(r *bufio.Reader) (string, error) {
 	}
 }
 
-// writeFrame writes a message, without the secrets that this process has read.
-func writeFrame(w io.Writer, message any) error {
+// Write writes a message, without the secrets that this process has read.
+func Write(w io.Writer, message any) error {
 	data, err := json.Marshal(message)
 	if err != nil {
 		return err
