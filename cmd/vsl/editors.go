@@ -63,4 +63,4 @@ takes effect at the next statement or primitive. Hovering reads names and fields
 any Lua where the flow stopped. Disconnecting, or closing the editor, undoes what is unfinished as Ctrl-C does.
 `
 
-func editorsPage() string { return editorsText }
+func editorsPage() string { return serverText + editorsText }

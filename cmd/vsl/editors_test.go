@@ -40,3 +40,24 @@ func TestEditorsPage(t *testing.T) {
 }
 
 func indent(text string) string { return "  " + strings.ReplaceAll(text, "\n", "\n  ") }
+
+// What the page on editors tells them is what vsl help editors does.
+func TestServerSettingsInThePage(t *testing.T) {
+	page, err := os.ReadFile("../../docs/guide/editor.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	blocks := strings.Split(string(page), "```text\n")[1:]
+	if len(blocks) != 6 {
+		t.Fatalf("the page has %d settings", len(blocks))
+	}
+	for _, b := range blocks {
+		text, _, _ := strings.Cut(b, "```")
+		if !strings.Contains(serverText, strings.ReplaceAll(indent(strings.TrimSpace(text)), "\n  \n", "\n\n")) {
+			t.Errorf("vsl help editors has no\n%s", text)
+		}
+		if strings.HasPrefix(text, "{") && !json.Valid([]byte(text)) {
+			t.Errorf("no JSON:\n%s", text)
+		}
+	}
+}

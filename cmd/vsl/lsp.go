@@ -18,6 +18,9 @@ func (a *app) lspCommand() *cobra.Command {
 		Example: "  vsl lsp        as an editor's language server",
 		Args:    atMost(0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if isTerminal(a.ui.in) {
+				return &usageError{msg: "vsl lsp is started by an editor, not at a terminal", hint: "vsl help editors says how; vsl lint finds the same mistakes"}
+			}
 			return (&lsp.Server{In: a.ui.in, Out: a.ui.out, Version: buildVersion()}).Serve(cmd.Context())
 		},
 	}

@@ -18,6 +18,9 @@ func TestMain(m *testing.M) {
 
 // TestScript runs the scripts that need nothing: no root, no kernel feature.
 func TestScript(t *testing.T) {
+	if _, err := exec.LookPath("nvim"); err != nil && os.Getenv("VSL_TEST_REQUIRE") != "" {
+		t.Error("nvim is missing, with which vsl lsp is tested, and VSL_TEST_REQUIRE is set")
+	}
 	testscript.Run(t, params("testdata/script"))
 }
 

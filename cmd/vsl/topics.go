@@ -28,7 +28,7 @@ func topicPages() []topicPage {
 		{"std", "the small library of helpers: require \"vsl.std\"", func() string { return stdlibFile("std") }},
 		{"primitives", "the six primitives and their arguments", primitivesPage},
 		{"testing", "how tests of recipes are written", testingPage},
-		{"editors", "debugging recipes in VS Code, Neovim and Emacs", editorsPage},
+		{"editors", "recipes in VS Code, Neovim, Emacs and Helix: mistakes, completion, debugging", editorsPage},
 		{"exit-codes", "what the exit codes mean", exitPage},
 	}
 }

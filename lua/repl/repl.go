@@ -68,6 +68,7 @@ type repl struct {
 	out, errOut io.Writer
 	interactive bool
 	host        Host
+	past        string // chunks that ran
 }
 
 // loop gathers lines into chunks and runs them.
@@ -133,6 +134,9 @@ func (r *repl) run(ctx context.Context, text string) error {
 			values, err := r.s.Eval(ctx, text)
 			for _, v := range values {
 				fmt.Fprintln(r.out, v)
+			}
+			if err == nil {
+				r.remember(text)
 			}
 			return err
 		})

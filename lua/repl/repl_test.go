@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -98,5 +99,53 @@ func TestCancel(t *testing.T) {
 	err := Run(ctx, strings.NewReader("while true do end\n"), &out, &errOut, Options{})
 	if !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("err = %v (%s)", err, errOut.String())
+	}
+}
+
+// TestWords completes what stands after the last chunk, by the text and by the
+// session's values.
+func TestWords(t *testing.T) {
+	s, err := lua.NewSession(t.Context(), lua.Options{Engine: enginetest.NewEngine()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	var out bytes.Buffer
+	r := &repl{s: s, out: &out, errOut: &out}
+	for _, chunk := range []string{"g = guest \"web\" {}\n", "made = setmetatable({}, {})\nmade.inside = 1\n", "local gone = 1\n", "1 + 1\n"} {
+		if err := r.run(t.Context(), chunk); err != nil {
+			t.Fatal(err, out.String())
+		}
+	}
+	for _, c := range []struct {
+		text string
+		from int
+		has  string
+		not  string
+	}{
+		{"guest \"a\" { limit = { mem", 22, "memory = ", "math"},
+		{"g:ex", 2, "exec", "execute"},
+		{"g.na", 2, "name", "exec"},
+		{"made.ins", 5, "inside", "made"},
+		{"prin", 0, "print", "gone"},
+		{"go", 0, "goto", "gone"},
+		{"ma", 0, "made", "print"},
+		{"print('gu", 7, "", "guest"},
+		{"for i = 1, 2 do\n  prob", 18, "probe", ""},
+		{"up \"w", 4, "web", "g"},
+		{".do", 0, ".doc", ""},
+	} {
+		items, from := r.complete(c.text)
+		var got []string
+		for _, i := range items {
+			got = append(got, i.Text)
+		}
+		if from != c.from || c.has != "" && !slices.Contains(got, c.has) || slices.Contains(got, c.not) {
+			t.Errorf("%q: %q from %d", c.text, got, from)
+		}
+	}
+	items, _ := r.complete("guest \"a\" { limit = { memory_h")
+	if len(items) != 1 || items[0].Doc != `a size, such as "256M"` {
+		t.Error(items)
 	}
 }

@@ -92,6 +92,22 @@ func Lex(text string) []Token {
 	}
 }
 
+// InText says that a text ends within a string or a comment.
+func InText(text string) bool {
+	all := Lex(text)
+	if len(all) < 2 {
+		return false
+	}
+	last := all[len(all)-2]
+	switch last.Kind {
+	case Comment:
+		return last.To == len(text) && (last.Broken != "" || !strings.HasSuffix(last.Text, "]]"))
+	case String:
+		return last.To == len(text) && last.Broken != ""
+	}
+	return false
+}
+
 type lexer struct {
 	text   string
 	at     int
