@@ -26,7 +26,11 @@ type printer struct {
 	w      io.Writer
 	object func(v any) string
 	seen   map[any]int
+	depth  int
 }
+
+// maxDeep bounds how far into tables and functions a fingerprint looks.
+const maxDeep = 10_000
 
 func (p *printer) value(v lua.LValue) {
 	switch v := v.(type) {
@@ -36,6 +40,12 @@ func (p *printer) value(v lua.LValue) {
 			return
 		}
 		p.seen[v] = len(p.seen)
+		if p.depth++; p.depth > maxDeep {
+			p.depth--
+			fmt.Fprintln(p.w, "deep")
+			return
+		}
+		defer func() { p.depth-- }()
 	}
 	switch v := v.(type) {
 	case nil:

@@ -38,7 +38,7 @@ func (w *walker) stoppable(list []ast.Stmt) []ast.Stmt {
 	for _, s := range list {
 		if line := s.Line(); line > 0 {
 			w.lines[line] = true
-			out = append(out, callOf(lineHook, line))
+			out = append(out, stmtOf(lineHook, line))
 		}
 		out = append(out, s)
 	}
@@ -50,18 +50,14 @@ func (w *walker) stoppable(list []ast.Stmt) []ast.Stmt {
 	case *ast.ReturnStmt, *ast.BreakStmt:
 		return out
 	default:
-		return append(out, callOf(endHook, last.LastLine()))
+		return append(out, stmtOf(endHook, last.LastLine()))
 	}
 }
 
-func callOf(name string, line int) ast.Stmt {
-	id := &ast.IdentExpr{Value: name}
-	call := &ast.FuncCallExpr{Func: id}
-	stmt := &ast.FuncCallStmt{Expr: call}
-	for _, n := range []ast.PositionHolder{id, call, stmt} {
-		n.SetLine(line)
-		n.SetLastLine(line)
-	}
+func stmtOf(name string, line int) ast.Stmt {
+	stmt := &ast.FuncCallStmt{Expr: callOf(name, line)}
+	stmt.SetLine(line)
+	stmt.SetLastLine(line)
 	return stmt
 }
 

@@ -55,6 +55,7 @@ func (s *State) openLibs() {
 	s.openTable(g)
 	s.openString(g)
 	s.openRest(g)
+	s.openBounds(g)
 	s.strictGlobals(g)
 }
 

@@ -59,11 +59,14 @@ func (s *State) compile(name string, text []byte, stdlib bool) (fn *lua.LFunctio
 	if err != nil {
 		return nil, nil, syntaxError(name, text, err)
 	}
-	w := &walker{state: s, file: name, session: s.opts.Session, mark: !stdlib && (s.reading || !s.opts.Session)}
+	w := &walker{limits: limits{file: name}, state: s, file: name, session: s.opts.Session, mark: !stdlib && (s.reading || !s.opts.Session)}
 	if s.opts.Hook != nil && !stdlib && name != evalName && (s.opts.HookAll || bytes.Contains(text, []byte("breakpoint"))) {
 		w.lines = map[int]bool{}
 	}
 	chunk = w.chunk(chunk)
+	if w.refused != nil {
+		return nil, nil, w.refused
+	}
 	proto, err := lua.Compile(chunk, name)
 	if err != nil {
 		var ce *lua.CompileError

@@ -134,11 +134,7 @@ func (s *State) openArithmetic(mt *lua.LTable) {
 				l.Call(2, 1)
 				return 1
 			}
-			bad := l.Get(1)
-			if ok {
-				bad = l.Get(2)
-			}
-			s.Raisef(l, "", "arithmetic on %s", bind.Describe(bad))
+			l.RaiseError("cannot perform %s operation between %v and %v", strings.TrimLeft(event, "_"), l.Get(1).Type(), l.Get(2).Type())
 			return 0
 		}))
 	}

@@ -33,6 +33,7 @@ type matcher struct {
 	level    int
 	depth    int
 	steps    int
+	look     int // the step at which to look at the context
 }
 
 func (m *matcher) fail(format string, args ...any) {
@@ -81,10 +82,15 @@ func (m *matcher) values(begin, end int, whole bool) []lua.LValue {
 	return out
 }
 
-func (m *matcher) step() {
-	m.steps++
-	if m.steps&0xfff == 0 && m.ctx.Err() != nil {
-		panic(patternError{context.Cause(m.ctx)})
+func (m *matcher) step() { m.cost(1) }
+
+// cost counts n steps; looking at a set or a back reference takes more than one.
+func (m *matcher) cost(n int) {
+	m.steps += n
+	if m.steps >= m.look {
+		if m.look = m.steps + 0xfff; m.ctx.Err() != nil {
+			panic(patternError{context.Cause(m.ctx)})
+		}
 	}
 	if m.steps > maxSteps {
 		panic(patternError{errors.New("the pattern takes too long on this text")})
@@ -141,6 +147,7 @@ func (m *matcher) match(s, p int) int {
 // it gives the end of the whole match, or -1; else where to go on.
 func (m *matcher) item(s, p int) (next, np int, done bool) {
 	ep := m.classEnd(p)
+	m.cost((ep - p) >> 3)
 	var suffix byte
 	if ep < len(m.pat) {
 		suffix = m.pat[ep]
@@ -203,6 +210,7 @@ func (m *matcher) special(s, p int) (next, np int, done bool) {
 			return 0, 0, true
 		}
 		text := m.src[m.caps[i].start : m.caps[i].start+m.caps[i].length]
+		m.cost(len(text) >> 6)
 		if !strings.HasPrefix(m.src[s:], text) {
 			return 0, 0, true
 		}
@@ -261,7 +269,7 @@ func (m *matcher) close(s, p int) int {
 func (m *matcher) maxExpand(s, p, ep int) int {
 	n := 0
 	for s+n < len(m.src) && m.single(m.src[s+n], p, ep) {
-		m.step()
+		m.cost(1 + (ep-p)>>3)
 		n++
 	}
 	for ; n >= 0; n-- {

@@ -142,6 +142,7 @@ func (s *State) gmatch(l *lua.LState) int {
 			return 1
 		}
 		begin, end := -1, -1
+		m.steps, m.look = 0, 0
 		s.run(l, func() { begin, end = m.search(pos) })
 		if begin < 0 {
 			pos = len(m.src) + 1

@@ -1,6 +1,7 @@
 package runtime
 
 import (
+	"slices"
 	"strconv"
 
 	lua "github.com/yuin/gopher-lua"
@@ -24,12 +25,15 @@ type walker struct {
 	assigned map[string]bool // globals assigned by a recipe, each reported once
 	unknown  []*ast.IdentExpr
 	mistakes []error
+	limits
 }
 
 // chunk goes over a whole text and gives its statements as they are to be compiled.
 func (w *walker) chunk(stmts []ast.Stmt) []ast.Stmt {
 	w.defined, w.assigned = map[string]bool{}, map[string]bool{}
+	w.enterFunction()
 	stmts = w.block(stmts, "arg")
+	w.leaveFunction(1)
 	for _, u := range w.unknown {
 		if !w.assigned[u.Value] {
 			w.mistake(u.Line(), w.state.undefined(u.Value))
@@ -87,6 +91,10 @@ func (w *walker) exprs(list []ast.Expr) {
 }
 
 func (w *walker) stmt(s ast.Stmt) {
+	if !w.enter(s.Line()) {
+		return
+	}
+	defer w.leave()
 	switch s := s.(type) {
 	case *ast.AssignStmt:
 		w.exprs(s.Rhs)
@@ -153,7 +161,9 @@ func (w *walker) function(f *ast.FunctionExpr, extra ...string) {
 	if f.ParList.HasVargs {
 		names = append(names, "arg")
 	}
+	w.enterFunction()
 	f.Stmts = w.block(f.Stmts, names...)
+	w.leaveFunction(f.Line())
 }
 
 // target is the left side of an assignment.
@@ -182,8 +192,17 @@ func (w *walker) mistake(line int, e *bind.Error) {
 }
 
 func (w *walker) expr(e *ast.Expr) {
+	if *e == nil || !w.enter((*e).Line()) {
+		return
+	}
+	defer w.leave()
 	switch x := (*e).(type) {
+	case *ast.StringExpr:
+		w.constant(x.Value)
+	case *ast.NumberExpr:
+		w.constant(x.Value)
 	case *ast.IdentExpr:
+		w.constant(x.Value)
 		if !w.isLocal(x.Value) && !w.defined[x.Value] && w.state.l.G.Global.RawGetString(x.Value) == lua.LNil {
 			w.unknown = append(w.unknown, x)
 		}
@@ -203,8 +222,7 @@ func (w *walker) expr(e *ast.Expr) {
 		w.expr(&x.Lhs)
 		w.expr(&x.Rhs)
 	case *ast.StringConcatOpExpr:
-		w.expr(&x.Lhs)
-		w.expr(&x.Rhs)
+		w.concat(e, x)
 	case *ast.ArithmeticOpExpr:
 		w.expr(&x.Lhs)
 		w.expr(&x.Rhs)
@@ -217,6 +235,41 @@ func (w *walker) expr(e *ast.Expr) {
 	case *ast.FunctionExpr:
 		w.function(x)
 	}
+}
+
+// concat makes one call of a chain of .., so that what it makes is bounded. A very
+// long chain becomes calls of calls, as each operand needs a register.
+func (w *walker) concat(e *ast.Expr, x *ast.StringConcatOpExpr) {
+	operands := []ast.Expr{x.Lhs}
+	rest := x.Rhs
+	for inner, ok := rest.(*ast.StringConcatOpExpr); ok; inner, ok = rest.(*ast.StringConcatOpExpr) {
+		operands = append(operands, inner.Lhs)
+		rest = inner.Rhs
+	}
+	operands = append(operands, rest)
+	for i := range operands {
+		w.expr(&operands[i])
+		oneValue(operands[i])
+	}
+	for len(operands) > maxOperands {
+		var joined []ast.Expr
+		for part := range slices.Chunk(operands, maxOperands) {
+			joined = append(joined, callOf(concatFunc, x.Line(), part...))
+		}
+		operands = joined
+	}
+	*e = callOf(concatFunc, x.Line(), operands...)
+}
+
+// callOf is an expression that calls one of our functions for one value.
+func callOf(name string, line int, args ...ast.Expr) *ast.FuncCallExpr {
+	id := &ast.IdentExpr{Value: name}
+	call := &ast.FuncCallExpr{Func: id, Args: args, AdjustRet: true}
+	for _, n := range []ast.PositionHolder{id, call} {
+		n.SetLine(line)
+		n.SetLastLine(line)
+	}
+	return call
 }
 
 func (w *walker) table(e *ast.Expr, t *ast.TableExpr) {
@@ -235,13 +288,9 @@ func (w *walker) table(e *ast.Expr, t *ast.TableExpr) {
 	id := len(w.state.tables)
 	w.state.tables = append(w.state.tables, origin{file: w.file, expr: t})
 	number := &ast.NumberExpr{Value: strconv.Itoa(id)}
-	name := &ast.IdentExpr{Value: "(table)"}
-	call := &ast.FuncCallExpr{Func: name, Args: []ast.Expr{number, t}, AdjustRet: true}
-	for _, n := range []ast.PositionHolder{number, name, call} {
-		n.SetLine(t.Line())
-		n.SetLastLine(t.Line())
-	}
-	*e = call
+	number.SetLine(t.Line())
+	number.SetLastLine(t.Line())
+	*e = callOf("(table)", t.Line(), number, t)
 }
 
 // oneValue has a call, or ..., give one value. gopher-lua's compiler appends all

@@ -1,0 +1,149 @@
+package runtime
+
+import (
+	"context"
+	"slices"
+	"sort"
+	"strings"
+
+	lua "github.com/yuin/gopher-lua"
+)
+
+const (
+	// maxList is how long a list may be: gopher-lua gives it room for every item
+	// below the largest, so that one assignment could take a gigabyte.
+	maxList = 1 << 22
+	// maxCoroutines is how many coroutines may run within each other. Each is a part
+	// of the Go stack, which no error can unwind once it is full.
+	maxCoroutines = 200
+	// concatFunc is what compiled .. calls; no recipe can name it.
+	concatFunc = "(concat)"
+	// maxDate bounds the format of os.date.
+	maxDate = 1000
+)
+
+func init() { lua.MaxArrayIndex = maxList }
+
+// openBounds puts bounds on what gopher-lua does without looking at the context.
+func (s *State) openBounds(g *lua.LTable) {
+	s.SetGlobal(concatFunc, s.Func("..", s.join))
+	g.RawGetString("table").(*lua.LTable).RawSetString("sort", s.Func("table.sort", s.sort))
+	os := g.RawGetString("os").(*lua.LTable)
+	date := os.RawGetString("date").(*lua.LFunction).GFunction
+	os.RawSetString("date", s.Func("os.date", func(l *lua.LState) int {
+		if text, ok := l.Get(1).(lua.LString); ok && len(text) > maxDate {
+			s.Raisef(l, "", "os.date: the format is longer than %d bytes", maxDate)
+		}
+		return date(l)
+	}))
+	co := g.RawGetString("coroutine").(*lua.LTable)
+	wrap, resume := co.RawGetString("wrap").(*lua.LFunction).GFunction, co.RawGetString("resume").(*lua.LFunction).GFunction
+	co.RawSetString("resume", s.l.NewFunction(func(l *lua.LState) int {
+		s.nested(l)
+		return resume(l)
+	}))
+	co.RawSetString("wrap", s.l.NewFunction(func(l *lua.LState) int {
+		n := wrap(l)
+		fn := l.Get(-1).(*lua.LFunction)
+		inner := fn.GFunction
+		fn.GFunction = func(l *lua.LState) int {
+			s.nested(l)
+			return inner(l)
+		}
+		return n
+	}))
+}
+
+// nested refuses to go into one more coroutine where too many wait for each other.
+func (s *State) nested(l *lua.LState) {
+	n := 0
+	for th := l; th != nil; th = th.Parent {
+		if n++; n > maxCoroutines {
+			s.Raisef(l, "", "stack overflow: more than %d coroutines within each other", maxCoroutines)
+		}
+	}
+}
+
+// join is the operator .. on all its operands at once: from the right, as Lua does.
+func (s *State) join(l *lua.LState) int {
+	n := l.GetTop()
+	out := l.Get(n)
+	for i := n - 1; i >= 1; {
+		if !lua.LVCanConvToString(out) || !lua.LVCanConvToString(l.Get(i)) {
+			out = s.joinObjects(l, l.Get(i), out)
+			i--
+			continue
+		}
+		parts, size := []string{out.String()}, len(out.String())
+		for ; i >= 1 && lua.LVCanConvToString(l.Get(i)); i-- {
+			parts = append(parts, l.Get(i).String())
+			if size += len(parts[len(parts)-1]); size > maxString {
+				s.Raisef(l, "", "..: the result is longer than %d MB", maxString>>20)
+			}
+		}
+		slices.Reverse(parts)
+		out = lua.LString(strings.Join(parts, ""))
+	}
+	l.Push(out)
+	return 1
+}
+
+// joinObjects asks the metatable of either operand.
+func (s *State) joinObjects(l *lua.LState, a, b lua.LValue) lua.LValue {
+	op := l.GetMetaField(a, "__concat")
+	if op == lua.LNil {
+		op = l.GetMetaField(b, "__concat")
+	}
+	if op == lua.LNil {
+		// A plain text, as all errors of operators are.
+		l.RaiseError("cannot perform concat operation between %v and %v", a.Type(), b.Type())
+	}
+	for _, v := range []lua.LValue{op, a, b} {
+		l.Push(v)
+	}
+	l.Call(2, 1)
+	out := l.Get(-1)
+	l.Pop(1)
+	return out
+}
+
+// sort is table.sort that ends when the context does.
+func (s *State) sort(l *lua.LState) int {
+	t := l.CheckTable(1)
+	var less *lua.LFunction
+	if l.Get(2) != lua.LNil {
+		less = l.CheckFunction(2)
+	}
+	items := make([]lua.LValue, t.Len())
+	for i := range items {
+		items[i] = t.RawGetInt(i + 1)
+	}
+	ctx := l.Context()
+	if ctx == nil {
+		ctx = context.Background()
+	}
+	n := 0
+	sort.Slice(items, func(i, j int) bool {
+		if n++; n&0xfff == 0 && ctx.Err() != nil {
+			s.Raise(l, context.Cause(ctx))
+		}
+		return before(l, less, items[i], items[j])
+	})
+	for i, v := range items {
+		t.RawSetInt(i+1, v)
+	}
+	return 0
+}
+
+func before(l *lua.LState, less *lua.LFunction, a, b lua.LValue) bool {
+	if less == nil {
+		return l.LessThan(a, b)
+	}
+	l.Push(less)
+	l.Push(a)
+	l.Push(b)
+	l.Call(2, 1)
+	out := lua.LVAsBool(l.Get(-1))
+	l.Pop(1)
+	return out
+}
