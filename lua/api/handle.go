@@ -36,22 +36,6 @@ type method struct {
 	fn      func(a *API, l *lua.LState, h *Handle, g engine.Guest) int
 }
 
-// FieldDoc describes a field of an object.
-type FieldDoc struct{ Name, Doc string }
-
-// Fields lists the fields of a guest's handle, for documentation and completion.
-func Fields() []FieldDoc {
-	return []FieldDoc{
-		{"name", "The guest's name."},
-		{"xid", "The number of its context; nil before it has one."},
-		{"ip", "Its first address."},
-		{"root", "Where the host sees its root, while it runs."},
-		{"spec", "What the recipe declared, as a table."},
-		{"state", `"declared", "stopped", "running" or "frozen".`},
-		{"data", "A table that is kept beside the guest from one flow to the next."},
-	}
-}
-
 // HandleNames lists what g. has, or with calls what g: has.
 func HandleNames(calls bool) []string {
 	var names []string

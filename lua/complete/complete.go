@@ -174,12 +174,8 @@ func wordItem(name string, w *language.Word) Item {
 	case w.Members != nil:
 		item.Kind = Module
 	}
-	if w.Function && w.Schema != nil {
-		var keys []string
-		for _, k := range w.Schema.Keys {
-			keys = append(keys, k.Name)
-		}
-		item.Detail = "{ " + strings.Join(keys, ", ") + " }"
+	if w.Function {
+		item.Detail = w.Sig
 	}
 	return item
 }

@@ -140,10 +140,10 @@ print(std.merge)
 	for _, c := range []struct{ word, want string }{
 		{"memory", "**limit.memory**: a size, such as \"256M\""},
 		{"limits,", "local **limits**: a table\n\nwhat each may use"},
-		{"guest", "**guest**: A virtual private server."},
-		{"http", "**probe.http**"},
+		{"guest", "`guest(name: string): fun(t: vsl.guest): vsl.Guest`: Declares a guest"},
+		{"http", "`probe.http(t?: vsl.probe.http|integer): vsl.Probe`"},
 		{"port", "the port, 1 to 65535"},
-		{"exec", "**g:exec**: Runs a command"},
+		{"exec", "`g:exec(command: vsl.exec): vsl.Result`: Runs a command"},
 		{"check", "raise an error when the command fails"},
 		{"trim", "**vsl.std.trim(s)**\n\ntakes the space off both ends."},
 		{"g.name", "parameter **g**: a guest"},

@@ -84,6 +84,9 @@ func wordText(w *language.Word) string {
 		return ""
 	}
 	text := "**" + w.Name + "**"
+	if w.Sig != "" {
+		text = "`" + w.Name + w.Sig + "`"
+	}
 	if w.Doc != "" {
 		text += ": " + w.Doc
 	}

@@ -14,6 +14,7 @@ import (
 	"vsl/lua/api"
 	"vsl/lua/bind"
 	"vsl/lua/runtime"
+	"vsl/lua/syntax"
 	"vsl/lua/test"
 	"vsl/stdlib"
 )
@@ -22,6 +23,7 @@ import (
 type Word struct {
 	Name     string // as it is written: "probe.http", "g:exec"
 	Doc      string
+	Sig      string // of a function, as LuaLS writes types: "(n: integer): string"; "" is not known
 	Function bool
 	Method   bool
 	Acts     bool             // can only be called while something acts
@@ -64,32 +66,19 @@ func For(path string) *Language {
 	return Load()
 }
 
-// gives says what kind of object a function gives.
-var gives = map[string]string{
-	"guest": "guest", "context": "guest", "cow_clone": "guest", "limit": "guest", "bind_ip": "guest", "boot": "guest", "kill": "guest",
-	"template": "template", "pool": "pool", "host": "source", "debian": "source", "tar": "source", "subnet": "subnet",
-}
-
-// load asks the interpreter what there is.
+// load asks the interpreter what there is, and the catalogue what it means.
 func load(session bool) *Language {
 	s := runtime.New(runtime.Options{Stdlib: stdlib.FS})
 	defer s.Close()
 	api.Open(s, api.Options{})
-	schemas := map[string]*bind.Schema{}
-	for _, schema := range bind.Schemas() {
-		schemas[schema.Name] = schema
-	}
-	lang := &Language{Globals: map[string]*Word{}, Objects: objects()}
+	c := newCatalogue()
+	lang := &Language{Globals: map[string]*Word{}, Objects: c.objects()}
 	for _, name := range s.Globals() {
-		lang.Globals[name] = word(name, s.GetGlobal(name), schemas)
+		lang.Globals[name] = c.word(name, s.GetGlobal(name))
 	}
 	for _, name := range slices.Concat(api.Primitives, api.Words) {
 		lang.Globals[name].Acts = true
 	}
-	for _, name := range []string{"guest", "template", "pool"} {
-		lang.Globals[name].Declares = true
-	}
-	lang.Globals["timeout"].Schema = nil // the key of a guest with this name is another thing
 	if session {
 		for name, doc := range map[string]string{"up": "Brings a guest up with its flows.", "down": "Brings a guest down with its flows."} {
 			lang.Globals[name] = &Word{Name: name, Doc: doc, Function: true}
@@ -98,17 +87,60 @@ func load(session bool) *Language {
 	return lang
 }
 
-func word(name string, v glua.LValue, schemas map[string]*bind.Schema) *Word {
-	w := &Word{Name: name, Gives: gives[name]}
+// catalogue is api's, by name.
+type catalogue struct {
+	functions map[string]api.FunctionDoc
+	schemas   map[string]*bind.Schema // by class
+}
+
+func newCatalogue() *catalogue {
+	c := &catalogue{map[string]api.FunctionDoc{}, map[string]*bind.Schema{}}
+	for _, f := range api.Functions() {
+		c.functions[f.Name] = f
+	}
+	for _, s := range bind.Schemas() {
+		c.schemas[s.Class()] = s
+	}
+	return c
+}
+
+var classes = bind.LazyRE(`vsl\.[\w.]+`)
+
+// describe fills in what the catalogue says of a function, and what its signature
+// says: the table that it takes, and the object that it gives.
+func (c *catalogue) describe(w *Word, name string) {
+	f, ok := c.functions[name]
+	if !ok { // one of Lua's own
+		return
+	}
+	w.Sig, w.Doc = f.Sig, f.Doc
+	w.Declares = strings.Contains(f.Sig, "): fun(t: ")
+	for _, class := range classes().FindAllString(f.Sig, -1) {
+		if s := c.schemas[class]; s != nil && w.Schema == nil {
+			w.Schema = s
+		}
+	}
+	at := strings.LastIndex(f.Sig, "): ")
+	if at < 0 {
+		return
+	}
+	switch returns := f.Sig[at+3:]; {
+	case returns == "string":
+		w.Gives = "string"
+	case strings.HasPrefix(returns, "vsl."):
+		w.Gives = kindOf(returns)
+	}
+}
+
+// kindOf is the kind of object of a class: "guest" of "vsl.Guest".
+func kindOf(class string) string { return strings.ToLower(strings.TrimPrefix(class, "vsl.")) }
+
+func (c *catalogue) word(name string, v glua.LValue) *Word {
+	w := &Word{Name: name}
 	switch v := v.(type) {
 	case *glua.LFunction:
 		w.Function = true
-		if s := schemas[name]; s != nil {
-			w.Schema, w.Doc = s, s.Doc
-		}
-		if kind, _, ok := strings.Cut(name, "."); ok && w.Gives == "" && (kind == "probe" || kind == "secret") {
-			w.Gives = kind
-		}
+		c.describe(w, name)
 	case *glua.LTable:
 		w.Members = map[string]*Word{}
 		if name == "_G" {
@@ -117,7 +149,7 @@ func word(name string, v glua.LValue, schemas map[string]*bind.Schema) *Word {
 		v.ForEach(func(k, e glua.LValue) {
 			_, table := e.(*glua.LTable) // __index of string is string
 			if key, ok := k.(glua.LString); ok && !table {
-				w.Members[string(key)] = word(name+"."+string(key), e, schemas)
+				w.Members[string(key)] = c.word(name+"."+string(key), e)
 			}
 		})
 	}
@@ -125,37 +157,41 @@ func word(name string, v glua.LValue, schemas map[string]*bind.Schema) *Word {
 }
 
 // objects are the kinds of object with their fields and methods.
-func objects() map[string]map[string]*Word {
-	states := []string{string(engine.StateDeclared), string(engine.StateStopped), string(engine.StateRunning), string(engine.StateFrozen)}
-	guest := map[string]*Word{}
-	for _, f := range api.Fields() {
-		guest[f.Name] = &Word{Name: "g." + f.Name, Doc: f.Doc}
-	}
-	guest["state"].Names = states
-	guest["spec"].Gives, guest["spec"].Schema = "table", bind.GuestSchema
-	for _, m := range api.Methods() {
-		guest[m.Name] = &Word{Name: "g:" + m.Name, Doc: m.Doc, Schema: m.Options, Function: true, Method: true, Acts: true}
-	}
-	for name, kind := range map[string]string{"exec": "result", "sh": "result", "status": "status", "wait": "exit"} {
-		guest[name].Gives = kind
-	}
-	fields := func(of string, pairs ...string) map[string]*Word {
-		m := map[string]*Word{}
-		for i := 0; i < len(pairs); i += 2 {
-			m[pairs[i]] = &Word{Name: of + "." + pairs[i], Doc: pairs[i+1]}
+func (c *catalogue) objects() map[string]map[string]*Word {
+	all := map[string]map[string]*Word{}
+	prefixes := map[string]string{"guest": "g"}
+	for _, o := range api.Objects() {
+		kind := kindOf(o.Class)
+		if prefixes[kind] == "" {
+			prefixes[kind] = kind
 		}
-		return m
+		all[kind] = map[string]*Word{}
+		for _, f := range o.Fields {
+			if !syntax.IsName(f.Name) { // [integer]
+				continue
+			}
+			w := &Word{Name: prefixes[kind] + "." + f.Name, Doc: f.Doc}
+			if s := c.schemas[f.Type]; s != nil {
+				w.Gives, w.Schema = "table", s
+			}
+			if f.Type == "string" {
+				w.Gives = "string"
+			}
+			all[kind][f.Name] = w
+		}
 	}
-	all := map[string]map[string]*Word{
-		"guest":    guest,
-		"template": fields("template", "name", "The template's name."),
-		"pool":     fields("pool", "name", "The pool's name.", "size", "How many guests it has; pool[1] is the first."),
-		"subnet":   fields("subnet", "bits", "The length of its prefix."),
-		"result":   fields("result", "code", "The exit status.", "signal", "The signal that ended it, or 0.", "stdout", "What it printed.", "stderr", "Its messages."),
-		"source":   {}, "probe": {}, "secret": {},
+	for name := range c.functions {
+		prefix, method, ok := strings.Cut(name, ":")
+		for kind, p := range prefixes {
+			if ok && p == prefix {
+				w := &Word{Name: name, Function: true, Method: true, Acts: kind == "guest"}
+				c.describe(w, name)
+				all[kind][method] = w
+			}
+		}
 	}
-	for _, name := range []string{"at", "host"} {
-		all["subnet"][name] = &Word{Name: "subnet:" + name, Doc: "Gives the n-th address of the subnet.", Function: true, Method: true, Gives: "string"}
+	for _, state := range []engine.State{engine.StateDeclared, engine.StateStopped, engine.StateRunning, engine.StateFrozen} {
+		all["guest"]["state"].Names = append(all["guest"]["state"].Names, string(state))
 	}
 	return all
 }

@@ -17,36 +17,6 @@ import (
 
 //go:generate go test -run TestWritten . -update
 
-// object is a kind of value with fields, for the stubs and the reference.
-type object struct {
-	class, doc string
-	fields     [][3]string // name, type, doc
-}
-
-func objects() []object {
-	guest := object{"vsl.Guest", "A guest, as flows are given it. Its methods act on it.", nil}
-	types := map[string]string{"name": "string", "xid": "integer?", "ip": "string?", "root": "string?", "spec": "vsl.guest",
-		"state": `"declared"|"stopped"|"running"|"frozen"`, "data": "table"}
-	for _, f := range api.Fields() {
-		guest.fields = append(guest.fields, [3]string{f.Name, types[f.Name], f.Doc})
-	}
-	return []object{guest,
-		{"vsl.Pool", "A pool: pool[1] is its first guest.", [][3]string{{"[integer]", "vsl.Guest", "The guest of that number."},
-			{"name", "string", "The pool's name."}, {"size", "integer", "How many guests it has."}}},
-		{"vsl.Template", "A template.", [][3]string{{"name", "string", "The template's name."}}},
-		{"vsl.Source", "What a template is made from.", nil},
-		{"vsl.Probe", "How a guest is asked whether it is ready.", nil},
-		{"vsl.Secret", "Where a secret is; Lua code never has its text.", nil},
-		{"vsl.Subnet", "A range of addresses.", [][3]string{{"bits", "integer", "The length of its prefix."}}},
-		{"vsl.Result", "What a command gave.", [][3]string{{"code", "integer", "The exit status."}, {"signal", "integer", "The signal that ended it, or 0."},
-			{"stdout", "string", "What it printed."}, {"stderr", "string", "Its messages."}}},
-		{"vsl.Exit", "How a guest ended.", [][3]string{{"code", "integer", "The exit status."}, {"signal", "integer", "The signal that ended it, or 0."},
-			{"reboot", "boolean", "It asked for a reboot."}, {"halt", "boolean", "It halted."}}},
-		{"vsl.Status", "What vsl status --json gives.", [][3]string{{"name", "string", "The guest's name."}, {"state", "string", "As g.state."},
-			{"xid", "integer", "As g.xid."}, {"pid", "integer", "Its pid 1 on the host; 0 when stopped."}, {"ip", "string[]", "Its addresses."}}},
-	}
-}
-
 // words are the functions that are globals or fields of one, by their first part.
 func methodsOf(class string) (out []api.FunctionDoc) {
 	prefix := map[string]string{"vsl.Guest": "g:", "vsl.Subnet": "subnet:"}[class]
@@ -89,13 +59,13 @@ func Stubs() string {
 			fmt.Fprintf(&b, "---@field %s%s %s %s\n", k.Name, optional, k.Type.Lua(), keyDoc(k))
 		}
 	}
-	for _, o := range objects() {
-		class(&b, o.class, o.doc)
-		for _, f := range o.fields {
-			fmt.Fprintf(&b, "---@field %s %s %s\n", f[0], f[1], f[2])
+	for _, o := range api.Objects() {
+		class(&b, o.Class, o.Doc)
+		for _, f := range o.Fields {
+			fmt.Fprintf(&b, "---@field %s %s %s\n", f.Name, f.Type, f.Doc)
 		}
-		local := strings.TrimPrefix(o.class, "vsl.")
-		if methods := methodsOf(o.class); len(methods) > 0 {
+		local := strings.TrimPrefix(o.Class, "vsl.")
+		if methods := methodsOf(o.Class); len(methods) > 0 {
 			fmt.Fprintf(&b, "local %s = {}\n", local)
 			for _, m := range methods {
 				function(&b, local+":"+m.Name, m)

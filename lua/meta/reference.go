@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"vsl/lua/api"
 	"vsl/lua/bind"
 	"vsl/lua/language"
 )
@@ -46,15 +47,15 @@ offline, and ` + "`vsl doc --stubs`" + ` gives it to editors.
 		fmt.Fprintf(&b, "| `%s%s` | %s |\n", f.Name, cell(f.Sig), cell(f.Doc))
 	}
 	b.WriteString("\n## Objects\n\n")
-	for _, o := range objects() {
-		fmt.Fprintf(&b, "### %s\n\n%s\n\n", strings.TrimPrefix(o.class, "vsl."), o.doc)
-		methods := methodsOf(o.class)
-		if len(o.fields)+len(methods) == 0 {
+	for _, o := range api.Objects() {
+		fmt.Fprintf(&b, "### %s\n\n%s\n\n", strings.TrimPrefix(o.Class, "vsl."), o.Doc)
+		methods := methodsOf(o.Class)
+		if len(o.Fields)+len(methods) == 0 {
 			continue
 		}
 		b.WriteString("| | |\n|---|---|\n")
-		for _, f := range o.fields {
-			fmt.Fprintf(&b, "| `.%s: %s` | %s |\n", f[0], cell(f[1]), cell(f[2]))
+		for _, f := range o.Fields {
+			fmt.Fprintf(&b, "| `.%s: %s` | %s |\n", f.Name, cell(f.Type), cell(f.Doc))
 		}
 		for _, m := range methods {
 			fmt.Fprintf(&b, "| `:%s%s` | %s |\n", m.Name, cell(m.Sig), cell(m.Doc))
