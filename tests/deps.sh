@@ -5,8 +5,8 @@
 set -eu
 
 demo="mmdebstrap debian-archive-keyring zstd curl iproute2"
-test="$demo qemu-system-x86 e2fsprogs xfsprogs busybox-static tmux openssh-client procps util-linux lua5.1 neovim"
-bench="$demo e2fsprogs xfsprogs gcc libc6-dev runc crun bubblewrap lxc systemd-container"
+test="$demo qemu-system-x86 e2fsprogs xfsprogs busybox-static tmux strace openssh-client procps util-linux lua5.1 neovim"
+bench="$demo lua5.1 e2fsprogs xfsprogs gcc libc6-dev runc crun bubblewrap lxc systemd-container"
 
 case ${1-} in
 demo) want=$demo ;;

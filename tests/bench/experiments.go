@@ -27,7 +27,9 @@ func (b *bench) start() *experiment {
 		key: "start", title: "Starting the program", phases: []string{"time"}, rounds: b.rounds * 3,
 		contenders: []*contender{
 			{name: "vsl version", round: just(b.vsl, "version")},
+			{name: "vsl plan hello", note: "reads the recipe and compares it with the host", round: just(b.vsl, "--root", filepath.Join(b.dir, "none"), "plan", "hello")},
 			{name: "empty static Go binary", round: just(filepath.Join(b.dir, "empty"))},
+			{name: "lua5.1 on an empty file", round: just("lua5.1", "/dev/null")},
 			{name: "runc --version", round: just("runc", "--version")},
 		},
 	}
