@@ -167,7 +167,9 @@ func (s *State) runtimeError(l *lua.LState, err error, trace []Frame) error {
 		out.Msg = string(obj)
 		if out.Msg == "lua callstack overflow" { // no room was left to ask where
 			out.Msg = "stack overflow: the calls nest too deep"
-			out.Pos = s.posIn(api.StackTrace)
+			if pos := s.posIn(api.StackTrace); pos.File != "" { // there is none of a coroutine
+				out.Pos = pos
+			}
 		}
 		if m := linePrefix().FindStringSubmatch(out.Msg); m != nil && s.sources[m[1]] != nil {
 			out.Msg = out.Msg[len(m[0]):]
