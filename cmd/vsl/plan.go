@@ -17,6 +17,7 @@ type planOptions struct {
 	recipeOptions
 	json     bool
 	exitCode bool
+	out      string
 }
 
 func (a *app) planCommand() *cobra.Command {
@@ -27,7 +28,8 @@ func (a *app) planCommand() *cobra.Command {
 		Long: "Shows what vsl up would do, and does nothing. Each guest has a mark: + is made and brought up,\n" +
 			"> is brought up, ~ is changed while it runs, ! runs and differs in what needs a restart, = is as declared.\n" +
 			"Of a pool, -/+ is replaced and - is brought down.\n" +
-			"With -v each step is listed.",
+			"With -v each step is listed. With --out the plan is written into a file, which vsl up --plan carries out,\n" +
+			"or refuses where the host or the recipe has moved on.",
 		Example: "  vsl plan ./shop\n  vsl plan -v debian-web\n  vsl plan ./shop --exit-code && echo as declared",
 		Args:    atLeast(1, "a recipe"),
 		RunE:    func(cmd *cobra.Command, args []string) error { return a.runPlan(cmd.Context(), args[0], args[1:], o) },
@@ -35,6 +37,7 @@ func (a *app) planCommand() *cobra.Command {
 	cmd.ValidArgsFunction = a.completeRecipeThenGuests
 	a.recipeFlags(cmd, &o.recipeOptions)
 	cmd.Flags().BoolVar(&o.json, "json", false, "print the plan as JSON")
+	cmd.Flags().StringVar(&o.out, "out", "", "also write the plan into a file, for vsl up --plan")
 	cmd.Flags().BoolVar(&o.exitCode, "exit-code", false, "exit with 2 when there is something to do")
 	return cmd
 }
@@ -58,6 +61,11 @@ func (a *app) runPlan(ctx context.Context, recipe string, names []string, o plan
 	p, err := a.makePlan(decls, engine.PlanOptions{Recipe: l.origin.Path, Pools: l.pools(names)})
 	if err != nil {
 		return err
+	}
+	if o.out != "" {
+		if err := a.savePlan(o.out, l, names, p); err != nil {
+			return err
+		}
 	}
 	if o.json {
 		err = a.ui.json(p)

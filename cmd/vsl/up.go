@@ -21,6 +21,7 @@ type upOptions struct {
 	json     bool
 	debug    bool
 	step     bool
+	plan     string // a file
 }
 
 func (a *app) upCommand() *cobra.Command {
@@ -34,8 +35,21 @@ func (a *app) upCommand() *cobra.Command {
 			"those of a pool: what is beyond its size goes down, and what needs a restart is replaced in turn.\n" +
 			"A pool's name stands for its guests.",
 		Example: "  vsl up hello\n  vsl up ./shop web1 -p count=3",
-		Args:    atLeast(1, "a recipe"),
-		RunE:    func(cmd *cobra.Command, args []string) error { return a.runUp(cmd.Context(), args[0], args[1:], o) },
+		Args: func(cmd *cobra.Command, args []string) error {
+			if o.plan == "" {
+				return atLeast(1, "a recipe")(cmd, args)
+			}
+			if len(args) > 0 || len(o.params) > 0 || o.file != "" {
+				return &usageError{msg: "--plan says which recipe, guests and parameters: give none beside it"}
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if o.plan != "" {
+				return a.upPlan(cmd.Context(), o.plan, o)
+			}
+			return a.runUp(cmd.Context(), args[0], args[1:], o)
+		},
 	}
 	cmd.ValidArgsFunction = a.completeRecipeThenGuests
 	a.recipeFlags(cmd, &o.recipeOptions)
@@ -43,6 +57,7 @@ func (a *app) upCommand() *cobra.Command {
 	cmd.Flags().BoolVar(&o.debug, "debug", false, "open a prompt where a flow fails, before it is undone")
 	cmd.Flags().BoolVar(&o.step, "step", false, "ask before each primitive")
 	cmd.Flags().IntVar(&o.parallel, "parallel", 0, "guests to bring up at once (default 16)")
+	cmd.Flags().StringVar(&o.plan, "plan", "", "carry out a plan that vsl plan --out wrote, or refuse where it does not hold any more")
 	cmd.Flags().BoolVar(&o.json, "json", false, "print what was done as JSON")
 	return cmd
 }
