@@ -127,6 +127,9 @@ func (a *Analysis) callee(c *syntax.Call) (w *Word, name syntax.Expr) {
 		return a.TypeOf(c).method, nil
 	}
 	if inner, ok := c.Func.(*syntax.Call); ok && inner.Method == nil {
+		if _, deeper := inner.Func.(*syntax.Call); deeper { // x()()() declares nothing, however long it is
+			return nil, nil
+		}
 		if w, _ := a.callee(inner); w != nil && w.Declares && len(inner.Args) == 1 {
 			return w, inner.Args[0]
 		}

@@ -164,3 +164,19 @@ func FuzzLint(f *testing.F) {
 		}
 	})
 }
+
+// A chain of calls is looked at once, not once for each of its calls.
+func TestLongChains(t *testing.T) {
+	for _, text := range []string{"x" + strings.Repeat("()", 200_000), "x" + strings.Repeat(":f()", 50_000)} {
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			Text("recipe.lua", text, Options{})
+		}()
+		select {
+		case <-done:
+		case <-time.After(time.Minute):
+			t.Fatal("it takes too long")
+		}
+	}
+}
