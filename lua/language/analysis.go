@@ -51,8 +51,11 @@ type Analysis struct {
 func Analyse(lang *Language, f *syntax.File, find Finder) *Analysis {
 	a := &Analysis{Lang: lang, File: f, Tables: map[*syntax.Table]*Use{}, Roles: map[*syntax.Func]Role{}, find: find, modules: map[string]*Module{}, inside: map[*syntax.Call]*syntax.Func{}, globals: map[string]*assignment{}}
 	a.collect(f.Body, nil)
-	for _, c := range a.Calls {
-		a.call(c)
+	for roles := -1; roles < len(a.Roles); { // what a function is given may be known only from a later call
+		roles = len(a.Roles)
+		for _, c := range a.Calls {
+			a.call(c)
+		}
 	}
 	for changed := true; changed; { // functions that are called while reading run while reading
 		changed = false
@@ -126,11 +129,8 @@ func (a *Analysis) callee(c *syntax.Call) (w *Word, name syntax.Expr) {
 	if c.Method != nil {
 		return a.TypeOf(c).method, nil
 	}
-	if inner, ok := c.Func.(*syntax.Call); ok && inner.Method == nil {
-		if _, deeper := inner.Func.(*syntax.Call); deeper { // x()()() declares nothing, however long it is
-			return nil, nil
-		}
-		if w, _ := a.callee(inner); w != nil && w.Declares && len(inner.Args) == 1 {
+	if inner, ok := c.Func.(*syntax.Call); ok {
+		if w := a.declares(inner); w != nil {
 			return w, inner.Args[0]
 		}
 		return nil, nil
@@ -140,6 +140,17 @@ func (a *Analysis) callee(c *syntax.Call) (w *Word, name syntax.Expr) {
 		return w, c.Args[0]
 	}
 	return w, nil
+}
+
+// declares gives the word of guest "name", which waits for its table.
+func (a *Analysis) declares(c *syntax.Call) *Word {
+	if _, chain := c.Func.(*syntax.Call); chain || c.Method != nil || len(c.Args) != 1 {
+		return nil
+	}
+	if w := a.TypeOf(c.Func).Word; w != nil && w.Declares {
+		return w
+	}
+	return nil
 }
 
 // Callee is the word that a call names; nil is not known.

@@ -191,7 +191,7 @@ func (a *Analysis) callType(c *syntax.Call) Type {
 		return t
 	}
 	if inner, ok := c.Func.(*syntax.Call); ok {
-		if w, _ := a.callee(inner); w != nil && w.Declares && len(inner.Args) == 1 {
+		if w := a.declares(inner); w != nil {
 			return Type{Kind: w.Gives}
 		}
 		return Type{}

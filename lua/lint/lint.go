@@ -115,8 +115,14 @@ func File(name string, f *syntax.File, a *language.Analysis, o Options) []Findin
 	return slices.CompactFunc(l.out, func(a, b Finding) bool { return a.Span == b.Span && a.Rule == b.Rule })
 }
 
+// maxFindings is how many are told of one text: nobody reads more.
+const maxFindings = 1000
+
 // add notes a finding. One that spans lines is shown on its first.
 func (l *linter) add(name string, at syntax.Span, msg, hint string) {
+	if len(l.out) >= maxFindings {
+		return
+	}
 	if nl := strings.IndexAny(l.f.Text[at.From:at.To], "\r\n"); nl >= 0 {
 		at.To = at.From + nl
 	}

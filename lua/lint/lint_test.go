@@ -165,18 +165,22 @@ func FuzzLint(f *testing.F) {
 	})
 }
 
-// A chain of calls is looked at once, not once for each of its calls.
-func TestLongChains(t *testing.T) {
-	for _, text := range []string{"x" + strings.Repeat("()", 200_000), "x" + strings.Repeat(":f()", 50_000)} {
-		done := make(chan struct{})
-		go func() {
-			defer close(done)
-			Text("recipe.lua", text, Options{})
-		}()
-		select {
-		case <-done:
-		case <-time.After(time.Minute):
-			t.Fatal("it takes too long")
+// TestLarge looks at texts that are large in one way each: none may take long.
+func TestLarge(t *testing.T) {
+	names := "local t0 = {}\n"
+	for i := range 100 {
+		names += fmt.Sprintf("local t%d = { t%d, t%d }\n", i+1, i, i)
+	}
+	for name, text := range map[string]string{
+		"brackets": "x = " + strings.Repeat("{", 200000), "calls": "x" + strings.Repeat("()", 200000), "fields": "x = a" + strings.Repeat(".b", 200000),
+		"methods": "x" + strings.Repeat(":a()", 100000), "words": strings.Repeat("@)}]end ", 50000), "sum": "x = 1" + strings.Repeat(" + 1", 200000),
+		"guests": strings.Repeat("guest \"a\" { run = function(g) g:exec { \"id\" } end }\n", 5000), "names": names + "guest \"a\" { limit = t100 }\n",
+		"elseif": "if a then " + strings.Repeat("elseif a then ", 100000) + "end", "locals": strings.Repeat("local a = 1\n", 20000),
+	} {
+		start := time.Now()
+		Text(name+".lua", text, Options{})
+		if took := time.Since(start); took > 10*time.Second {
+			t.Errorf("%s: %s", name, took)
 		}
 	}
 }

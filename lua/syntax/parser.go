@@ -2,6 +2,7 @@ package syntax
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -59,15 +60,7 @@ func Parse(text string) *File {
 
 // sortErrors puts what the lexer and the parser found in one order.
 func (f *File) sortErrors() {
-	var out []Error
-	for _, e := range f.Errors {
-		at := len(out)
-		for at > 0 && out[at-1].From > e.From {
-			at--
-		}
-		out = append(out[:at], append([]Error{e}, out[at:]...)...)
-	}
-	f.Errors = out
+	slices.SortStableFunc(f.Errors, func(a, b Error) int { return a.From - b.From })
 }
 
 type parser struct {

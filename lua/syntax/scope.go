@@ -36,12 +36,13 @@ func (l *Local) Constant() (*Const, bool) {
 type resolver struct {
 	f      *File
 	scopes [][]*Local
+	named  map[string][]*Local // the locals of all scopes by name, the innermost last
 	fn     *Func
 }
 
 // resolve finds what each name means.
 func resolve(f *File) {
-	r := &resolver{f: f}
+	r := &resolver{f: f, named: map[string][]*Local{}}
 	r.block(f.Body, func() { r.implied("arg", f.Body.Span) })
 }
 
@@ -53,18 +54,23 @@ func (r *resolver) block(b *Block, first func()) {
 	for _, s := range b.Stmts {
 		r.stmt(s, b)
 	}
-	r.scopes = r.scopes[:len(r.scopes)-1]
+	r.pop()
 }
 
 func (r *resolver) find(name string) *Local {
-	for i := len(r.scopes) - 1; i >= 0; i-- {
-		for j := len(r.scopes[i]) - 1; j >= 0; j-- {
-			if l := r.scopes[i][j]; l.Name == name {
-				return l
-			}
-		}
+	if all := r.named[name]; len(all) > 0 {
+		return all[len(all)-1]
 	}
 	return nil
+}
+
+func (r *resolver) pop() {
+	last := len(r.scopes) - 1
+	for _, l := range r.scopes[last] {
+		all := r.named[l.Name]
+		r.named[l.Name] = all[:len(all)-1]
+	}
+	r.scopes = r.scopes[:last]
 }
 
 func (r *resolver) declare(id *Ident, l Local, from, to int) *Local {
@@ -86,6 +92,7 @@ func (r *resolver) implied(name string, at Span) {
 }
 
 func (r *resolver) push(l *Local) {
+	r.named[l.Name] = append(r.named[l.Name], l)
 	r.scopes[len(r.scopes)-1] = append(r.scopes[len(r.scopes)-1], l)
 }
 
@@ -187,7 +194,7 @@ func (r *resolver) repeat(s *Repeat) {
 		r.stmt(b, whole)
 	}
 	r.expr(s.Cond)
-	r.scopes = r.scopes[:len(r.scopes)-1]
+	r.pop()
 }
 
 func (r *resolver) local(s *LocalStmt, in *Block) {
