@@ -3,8 +3,11 @@ package store
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
+	"strconv"
+	"strings"
 	"time"
 
 	"vsl/engine/internal/sys"
@@ -52,7 +55,12 @@ func LockDir(ctx context.Context, dir string, waiting func()) (*Lock, error) {
 	return &Lock{f}, nil
 }
 
-// TryLockDir locks dir if nobody holds it; ok tells whether it did.
+// orphanTime is how long the lock of a process that is gone is waited for.
+const orphanTime = 2 * time.Second
+
+// TryLockDir locks dir if nobody holds it; ok tells whether it did. The child of a
+// process that was killed in the middle of a fork holds its locks until it executes
+// something: that is waited for.
 func TryLockDir(dir string) (l *Lock, ok bool, err error) {
 	f, err := os.Open(dir)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -61,7 +69,11 @@ func TryLockDir(dir string) (l *Lock, ok bool, err error) {
 	if err != nil {
 		return nil, false, sys.Op("lock", dir, cause(err))
 	}
-	if err := sys.FlockTry(int(f.Fd())); err != nil || !sameDir(f, dir) {
+	err = sys.FlockTry(int(f.Fd()))
+	for end := time.Now().Add(orphanTime); err == sys.EAGAIN && time.Now().Before(end) && orphaned(f); err = sys.FlockTry(int(f.Fd())) {
+		time.Sleep(time.Millisecond)
+	}
+	if err != nil || !sameDir(f, dir) {
 		f.Close()
 		return nil, false, nil
 	}
@@ -73,6 +85,33 @@ func (l *Lock) Unlock() {
 	if l != nil {
 		l.dir.Close()
 	}
+}
+
+// orphaned says whether the lock on f was taken by a process that is gone. The
+// kernel tells by whom each was taken (proc_locks(5)); what it does not tell is no
+// orphan's.
+func orphaned(f *os.File) bool {
+	ino, err := sys.Inode(int(f.Fd()))
+	if err != nil {
+		return false
+	}
+	data, err := os.ReadFile("/proc/locks")
+	if err != nil {
+		return false
+	}
+	inode := fmt.Sprintf(":%d", ino)
+	for line := range strings.Lines(string(data)) {
+		// 1: FLOCK  ADVISORY  WRITE 4242 08:01:1234 0 EOF
+		words := strings.Fields(line)
+		if len(words) < 6 || words[1] != "FLOCK" || !strings.HasSuffix(words[5], inode) {
+			continue
+		}
+		if pid, err := strconv.Atoi(words[4]); err == nil && pid > 0 {
+			_, err := os.Stat("/proc/" + words[4])
+			return errors.Is(err, fs.ErrNotExist)
+		}
+	}
+	return false
 }
 
 func sameDir(f *os.File, path string) bool {

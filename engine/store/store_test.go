@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -116,6 +117,20 @@ func TestLockExcludesAndNoticesRemoval(t *testing.T) {
 	if err := <-done; !errors.Is(err, ErrGone) && !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("LockDir of a removed folder = %v; want ErrGone", err)
 	}
+}
+
+// A child that was forked by a killed process holds its lock for a moment more.
+func TestLockOfAnOrphan(t *testing.T) {
+	dir := t.TempDir()
+	holder := exec.Command("sh", "-c", `exec 9<"$1"; flock 9; sleep 0.3 & exit`, "sh", dir)
+	if err := holder.Run(); err != nil {
+		t.Fatal(err)
+	}
+	l, ok, err := TryLockDir(dir)
+	if err != nil || !ok {
+		t.Fatalf("TryLockDir = %v, %v; want the lock that an orphan gives up", ok, err)
+	}
+	l.Unlock()
 }
 
 func TestJournalCutShort(t *testing.T) {
