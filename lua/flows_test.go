@@ -281,3 +281,32 @@ func TestBuildFingerprint(t *testing.T) {
 		t.Error("a changed upvalue goes unseen")
 	}
 }
+
+// An error of the engine is still itself after Lua code has caught it, looked at it
+// and raised it again.
+func TestEngineErrorsGoThroughLua(t *testing.T) {
+	for _, text := range []string{
+		`g:exec { "true" }`,
+		`local ok, e = pcall(g.exec, g, { "true" }) error(e)`,
+		`local ok, e = pcall(function() local ok, e = pcall(function() g:exec { "true" } end) error(e, 2) end) print(e.op, tostring(e)) error(e)`,
+		`assert(pcall(function() g:exec { "true" } end))`,
+		`xpcall(function() g:exec { "true" } end, function(e) error(e) end) local ok, e = xpcall(function() g:exec { "true" } end, function(e) return e end) error(e)`,
+		`coroutine.wrap(function() g:exec { "true" } end)()`,
+		`local co = coroutine.create(function() g:exec { "true" } end) local ok, e = coroutine.resume(co) error(e)`,
+		`timeout("5s", function() local ok, e = pcall(function() g:exec { "true" } end) error(e) end)`,
+		`retry { attempts = 2, delay = "1ms", function() g:exec { "true" } end }`,
+		`parallel { function() g:exec { "true" } end }`,
+		`("x"):gsub("x", function() g:exec { "true" } end)`,
+		`table.sort({ 1, 2 }, function() g:exec { "true" } end)`,
+	} {
+		failed := &engine.OpError{Op: "exec", Target: "web", Err: engine.ErrNotRunning}
+		_, err := boot(t, context.Background(), "guest \"web\" { boot = function(g)\n"+text+"\nend }", Options{}, func(e *enginetest.Engine) {
+			e.Exec = func(string, engine.ExecArgs) (engine.ExecResult, error) { return engine.ExecResult{}, failed }
+		})
+		var op *engine.OpError
+		var rt *RuntimeError
+		if !errors.Is(err, engine.ErrNotRunning) || !errors.As(err, &op) || op != failed || !errors.As(err, &rt) || rt.Pos.Line != 2 {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+}

@@ -27,6 +27,12 @@ var readTime = 10 * time.Second
 // RuntimeError is an error in Lua code, with the lines that led to it.
 type RuntimeError = runtime.RuntimeError
 
+// Frame is one call that led to an error.
+type Frame = runtime.Frame
+
+// Line is a line of a recipe, shown with an error.
+type Line = runtime.Line
+
 // Mistake is an error in what a recipe declares.
 type Mistake = bind.Error
 

@@ -73,21 +73,60 @@ func (u *ui) json(v any) error {
 	return nil
 }
 
-// fail prints each of the errors that err joins, with its hint.
+const (
+	maxExcerpts = 3 // errors that are shown with the recipe's text, so that all fit a screen
+	maxCalls    = 6 // calls that led to an error
+)
+
+// fail prints each of the errors that err joins, with the recipe's lines and its hint.
 func (u *ui) fail(err error) {
-	for _, e := range flatten(err) {
+	all := flatten(err)
+	for _, e := range all {
 		text, hint := explain(e)
-		u.write(u.err, "vsl: "+clean(text)+"\n")
+		out := "vsl: " + clean(text) + "\n"
 		var rt *lua.RuntimeError
-		if errors.As(e, &rt) && len(rt.Traceback) > 1 {
-			for _, f := range rt.Traceback[1:] {
-				u.write(u.err, "     called from "+clean(f.String())+"\n")
+		if errors.As(e, &rt) {
+			if len(all) <= maxExcerpts {
+				out += excerpt(rt.Excerpt)
 			}
+			out += calls(rt.Traceback)
 		}
 		if hint != "" {
-			u.write(u.err, "     "+clean(hint)+"\n")
+			out += "     " + clean(hint) + "\n"
+		}
+		u.write(u.err, out)
+	}
+}
+
+// excerpt shows lines of a recipe with their numbers, the one that is meant with a mark.
+func excerpt(lines []lua.Line) string {
+	out := ""
+	for _, l := range lines {
+		mark := " "
+		if l.Here {
+			mark = ">"
+		}
+		out += strings.TrimRight(fmt.Sprintf("   %s %4d | %s", mark, l.No, l.Text), " ") + "\n"
+	}
+	return out
+}
+
+// calls shows the calls that led to an error, the innermost of which the error names.
+func calls(frames []lua.Frame) string {
+	out := ""
+	for i, f := range frames {
+		switch {
+		case i == 0:
+			continue
+		case i > maxCalls:
+			return out + fmt.Sprintf("     and %d more calls\n", len(frames)-i)
+		}
+		out += "     called from " + clean(f.String()) + "\n"
+		if text := strings.TrimSpace(f.Text); text != "" {
+			out += "          | " + text + "\n"
 		}
 	}
+	return out
 }
 
 // explain takes an error apart into its text and its hint.

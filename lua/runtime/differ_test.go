@@ -262,7 +262,11 @@ func TestLikeLua51(t *testing.T) {
 	s := New(Options{})
 	defer s.Close()
 	rng := rand.New(rand.NewPCG(5, 1))
-	for range 30000 {
+	n := 30_000
+	if testing.Short() {
+		n = 8_000
+	}
+	for range n {
 		data := make([]byte, 48)
 		for i := range data {
 			data[i] = byte(rng.Uint32())

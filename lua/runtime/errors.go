@@ -21,6 +21,7 @@ type RuntimeError struct {
 	Msg       string
 	Traceback []Frame // lines of the recipe, innermost first
 	Cause     error   // the Go error behind it, or nil
+	Excerpt   []Line  // the recipe's text around Pos
 }
 
 func (e *RuntimeError) Error() string {
@@ -36,6 +37,7 @@ func (e *RuntimeError) Unwrap() error { return e.Cause }
 type Frame struct {
 	Pos    engine.Pos
 	Name   string // "in function 'x'"
+	Text   string // the line itself, once the error has left Lua
 	stdlib bool
 }
 
@@ -154,6 +156,7 @@ var linePrefix = bind.LazyRE(`^([^\n]+?):(\d+): `)
 // runtimeError makes the Go error of what PCall gave.
 func (s *State) runtimeError(l *lua.LState, err error, trace []Frame) error {
 	out := &RuntimeError{Msg: err.Error(), Traceback: recipeFrames(trace), Pos: posOf(trace)}
+	defer s.illustrate(out)
 	var api *lua.ApiError
 	if !errors.As(err, &api) || api.Object == nil {
 		return out
@@ -205,7 +208,7 @@ func (e *RuntimeError) fault(f *Fault) {
 	e.Cause, e.Msg = f.Err, f.Err.Error()
 	switch {
 	case len(f.trace) > 0:
-		e.Pos, e.Traceback = f.Pos, f.trace
+		e.Pos, e.Traceback = f.Pos, slices.Clone(f.trace)
 	case len(e.Traceback) > 0:
 		e.Pos = e.Traceback[0].Pos
 	default: // a line of the default flows would tell nothing: the error names the step

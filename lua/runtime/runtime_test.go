@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"runtime/debug"
@@ -146,6 +147,38 @@ func TestTraceback(t *testing.T) {
 	want := "test.lua:2: in function 'inner' | test.lua:5: in function 'outer' | test.lua:8: in the recipe"
 	if got := strings.Join(lines, " | "); got != want || re.Pos.Line != 2 || re.Msg != "deep" {
 		t.Errorf("%s: %v", got, re)
+	}
+}
+
+// An error shows the recipe's lines around it, and nothing of the standard library.
+func TestExcerpt(t *testing.T) {
+	lib := fstest.MapFS{"vsl/x.lua": {Data: []byte("return { call = function(f)\n  return f() end }")}}
+	for _, c := range []struct{ name, text, want string }{
+		{"in the middle", "local a = 1\n\terror('x')\na = 2\na = 3", "1 local a = 1|>2     error('x')|3 a = 2"},
+		{"alone", "error('x')", ">1 error('x')"},
+		{"between empty lines", "local a\n\nerror('x')\n\n", ">3 error('x')"},
+		{"long line", "error('" + strings.Repeat("x", 500) + "')", ">1 error('" + strings.Repeat("x", 92) + "…"},
+		{"control codes", "error('\x1b[2J\xff')", ">1 error('[2J')"},
+		{"called by the library", "require('vsl.x').call(function()\n  error('x')\nend)", "1 require('vsl.x').call(function()|>2   error('x')|3 end)"},
+		{"in the library", "local a\nrequire('vsl.x').call(nil)", "1 local a|>2 require('vsl.x').call(nil)"},
+	} {
+		_, err := eval(t, Options{Stdlib: lib}, c.text)
+		var re *RuntimeError
+		if !errors.As(err, &re) {
+			t.Errorf("%s: %v", c.name, err)
+			continue
+		}
+		var got []string
+		for _, l := range re.Excerpt {
+			mark := ""
+			if l.Here {
+				mark = ">"
+			}
+			got = append(got, fmt.Sprint(mark, l.No, " ", l.Text))
+		}
+		if strings.Join(got, "|") != c.want {
+			t.Errorf("%s: got %q, want %q", c.name, got, c.want)
+		}
 	}
 }
 
