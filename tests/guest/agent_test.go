@@ -251,5 +251,6 @@ func agentSpew(args []string) error {
 		}
 	}
 	fmt.Println("the last line")
+	time.Sleep(time.Hour) // so that it still runs when it is seen to be ready
 	return nil
 }
