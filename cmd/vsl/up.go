@@ -42,6 +42,9 @@ func (a *app) upCommand() *cobra.Command {
 			if len(args) > 0 || len(o.params) > 0 || o.file != "" {
 				return &usageError{msg: "--plan says which recipe, guests and parameters: give none beside it"}
 			}
+			if o.debug || o.step || o.allowHost {
+				return &usageError{msg: "--plan goes with none of --debug, --step and --allow-host", hint: "vsl up RECIPE takes them"}
+			}
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
