@@ -16,25 +16,34 @@ import (
 // port is the port that an autobound socket got.
 func (s sock) port() uint16 { return netip.MustParseAddrPort(s.name()).Port() }
 
-// reaches says whether a peer outside can connect to addr and be accepted, or
-// whether its datagram arrives.
-func reaches(t *testing.T, from *agent, kind int, s sock, addr string) bool {
+// knock has a peer outside connect to addr and be accepted, or its datagram
+// arrive, and says why that failed.
+func knock(t *testing.T, from *agent, kind int, s sock, addr string) error {
 	t.Helper()
 	c := from.socket(family(addr), kind)
 	defer c.close()
 	if kind == udp {
 		c.send(addr, "", "hello")
 		got, err := s.recv()
-		return err == nil && got[:5] == "hello"
+		if err == nil && got[:5] != "hello" {
+			err = fmt.Errorf("received %q", got)
+		}
+		return err
 	}
-	if c.connect(addr) != nil {
-		return false
+	if err := c.connect(addr); err != nil {
+		return fmt.Errorf("connect: %w", err)
 	}
 	conn, _, err := s.accept()
-	if err == nil {
-		conn.close()
+	if err != nil {
+		return fmt.Errorf("accept: %w", err)
 	}
-	return err == nil
+	conn.close()
+	return nil
+}
+
+func reaches(t *testing.T, from *agent, kind int, s sock, addr string) bool {
+	t.Helper()
+	return knock(t, from, kind, s, addr) == nil
 }
 
 // listen and sendto on an unbound socket bind the wildcard without a hook.
@@ -62,8 +71,8 @@ func TestAutobind(t *testing.T) {
 			} else if err := s.send(fmt.Sprintf(c.own, 9), "", "x"); err != nil {
 				t.Fatal(err)
 			}
-			if !reaches(t, host, c.kind, s, fmt.Sprintf(c.own, s.port())) {
-				t.Error("not reached by its own address")
+			if err := knock(t, host, c.kind, s, fmt.Sprintf(c.own, s.port())); err != nil {
+				t.Error("not reached by its own address:", err)
 			}
 			for _, f := range c.foreign {
 				if reaches(t, host, c.kind, s, fmt.Sprintf(f, s.port())) {

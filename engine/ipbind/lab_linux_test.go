@@ -274,7 +274,9 @@ type agent struct {
 func (l *lab) agent(attr *syscall.SysProcAttr) *agent {
 	l.t.Helper()
 	cmd := exec.Command("/proc/self/exe")
-	cmd.Env = append(os.Environ(), agentEnv+"=1")
+	// The runtime preempts by a signal, which ends a system call on a socket that
+	// has a timeout with EINTR: signal(7).
+	cmd.Env = append(os.Environ(), agentEnv+"=1", "GODEBUG=asyncpreemptoff=1")
 	cmd.Stderr = os.Stderr
 	cmd.SysProcAttr = attr
 	in, err := cmd.StdinPipe()

@@ -172,6 +172,9 @@ func agentUDP(args []string) error {
 	}
 	buf := make([]byte, 64)
 	n, from, err := unix.Recvfrom(fd, buf, 0)
+	for err == unix.EINTR { // the runtime's preemption: signal(7)
+		n, from, err = unix.Recvfrom(fd, buf, 0)
+	}
 	if err != nil {
 		return err
 	}
