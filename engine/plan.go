@@ -24,7 +24,7 @@ const (
 
 // Plan is what up would do. Computing it changes nothing.
 type Plan struct {
-	Templates []TemplatePlan `json:"templates"`
+	Templates []TemplatePlan `json:"templates"` // those that take building
 	Guests    []GuestPlan    `json:"guests"`
 }
 
@@ -78,7 +78,7 @@ func (e *Engine) Plan(decls []Declared, o PlanOptions) (*Plan, error) {
 	p.Guests = append(p.Guests, planSurplus(gone, o.Pools)...)
 	seen := map[string]bool{} // a name stands for one template in a recipe
 	for _, d := range decls {
-		if t := d.Spec.Template; !seen[t.Name] {
+		if t := d.Spec.Template; !seen[t.Name] && t.takesBuilding() {
 			seen[t.Name] = true
 			_, err := e.Template(t)
 			if err != nil && !errors.Is(err, ErrUnknownTmpl) {

@@ -87,6 +87,9 @@ type Template struct {
 	Pos   Pos    `json:"pos,omitzero"`
 }
 
+// takesBuilding is false for the host's own /usr as it is.
+func (t *Template) takesBuilding() bool { return t.From.Kind != "host" || t.Build != "" }
+
 // Source says where a template's base comes from. Kind is host, debian, tar or
 // template; the other fields belong to one kind each.
 type Source struct {

@@ -126,8 +126,9 @@ func (c command) matches(output string) bool {
 	return regexp.MustCompile(re.String()).MatchString(output)
 }
 
-// progress is how far a long work has come, which pages leave out.
-var progress = regexp.MustCompile(`(?m)^vsl: .* \d+%\n`)
+// progress is what vsl says while something takes more than a second, as anything
+// may on a busy machine. Pages leave it out.
+var progress = regexp.MustCompile(`(?m)^vsl: (.* \d+%|[^:]+: (building: .*|booting|provisioning|shutting down|waiting until it is ready))\n`)
 
 var varies = regexp.MustCompile(`\d+\.\d+\.\d+\.\d+|…|[ \t]+|\d+\.\d+[a-zA-Z]*|\d{4,}|\d+(?:B|KiB|MiB|GiB|[smhd])\b`)
 
