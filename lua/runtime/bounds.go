@@ -37,7 +37,13 @@ func (s *State) openBounds(g *lua.LTable) {
 		return date(l)
 	}))
 	co := g.RawGetString("coroutine").(*lua.LTable)
-	wrap, resume := co.RawGetString("wrap").(*lua.LFunction).GFunction, co.RawGetString("resume").(*lua.LFunction).GFunction
+	create, wrap := co.RawGetString("create").(*lua.LFunction).GFunction, co.RawGetString("wrap").(*lua.LFunction).GFunction
+	resume := co.RawGetString("resume").(*lua.LFunction).GFunction
+	co.RawSetString("create", s.l.NewFunction(func(l *lua.LState) int {
+		n := create(l)
+		s.nameIn(l.Get(-1).(*lua.LState))
+		return n
+	}))
 	co.RawSetString("resume", s.l.NewFunction(func(l *lua.LState) int {
 		s.nested(l)
 		return resume(l)
@@ -45,6 +51,7 @@ func (s *State) openBounds(g *lua.LTable) {
 	co.RawSetString("wrap", s.l.NewFunction(func(l *lua.LState) int {
 		n := wrap(l)
 		fn := l.Get(-1).(*lua.LFunction)
+		s.nameIn(fn.Upvalues[0].Value().(*lua.LState))
 		inner := fn.GFunction
 		fn.GFunction = func(l *lua.LState) int {
 			s.nested(l)
@@ -70,7 +77,7 @@ func (s *State) join(l *lua.LState) int {
 	out := l.Get(n)
 	for i := n - 1; i >= 1; {
 		if !lua.LVCanConvToString(out) || !lua.LVCanConvToString(l.Get(i)) {
-			out = s.joinObjects(l, l.Get(i), out)
+			out = s.joinObjects(l, i, out)
 			i--
 			continue
 		}
@@ -88,15 +95,21 @@ func (s *State) join(l *lua.LState) int {
 	return 1
 }
 
-// joinObjects asks the metatable of either operand.
-func (s *State) joinObjects(l *lua.LState, a, b lua.LValue) lua.LValue {
+// joinObjects asks the metatable of either operand: the one of that number, and what
+// those behind it gave.
+func (s *State) joinObjects(l *lua.LState, no int, b lua.LValue) lua.LValue {
+	a := l.Get(no)
 	op := l.GetMetaField(a, "__concat")
 	if op == lua.LNil {
 		op = l.GetMetaField(b, "__concat")
 	}
 	if op == lua.LNil {
+		wrong := a
+		if lua.LVCanConvToString(a) {
+			wrong, no = b, no+1
+		}
 		// A plain text, as all errors of operators are.
-		l.RaiseError("cannot perform concat operation between %v and %v", a.Type(), b.Type())
+		l.RaiseError("%s", sentence("concatenate", s.argument(l, no), wrong.Type().String()))
 	}
 	for _, v := range []lua.LValue{op, a, b} {
 		l.Push(v)

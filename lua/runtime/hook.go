@@ -73,11 +73,10 @@ func (s *State) statement(l *lua.LState) int {
 // postMortem shows an error to the hook, on the stack as it was raised. An error
 // that came from another thread was shown there. Without room for calls there is
 // nothing to look with.
-func (s *State) postMortem(l *lua.LState) {
+func (s *State) postMortem(l *lua.LState, obj lua.LValue) {
 	if s.opts.Hook == nil || l.Context() != nil && l.Context().Err() != nil {
 		return
 	}
-	obj := l.Get(1)
 	if ud, ok := obj.(*lua.LUserData); ok {
 		if f, ok := ud.Value.(*Fault); ok {
 			if !f.again {

@@ -49,7 +49,8 @@ func (s *State) compile(name string, text []byte, stdlib bool) (fn *lua.LFunctio
 	if len(text) > maxSource {
 		return nil, nil, fmt.Errorf("%s: larger than %d MB", name, maxSource>>20)
 	}
-	s.sources[name] = &source{text: text, stdlib: stdlib}
+	src := &source{text: text, stdlib: stdlib}
+	s.sources[name] = src
 	defer func() {
 		if r := recover(); r != nil { // the compiler panics on what it cannot express
 			err = &bind.Error{Pos: engine.Pos{File: name, Line: 1}, Msg: fmt.Sprintf("cannot be compiled: %v", r)}
@@ -59,10 +60,11 @@ func (s *State) compile(name string, text []byte, stdlib bool) (fn *lua.LFunctio
 	if err != nil {
 		return nil, nil, syntaxError(name, text, err)
 	}
-	w := &walker{limits: limits{file: name}, state: s, file: name, session: s.opts.Session, mark: !stdlib && (s.reading || !s.opts.Session)}
+	w := &walker{limits: limits{file: name}, state: s, file: name, session: s.opts.Session, mark: !stdlib && (s.reading || !s.opts.Session), tables: len(s.tables)}
 	if s.opts.Hook != nil && !stdlib && name != evalName && (s.opts.HookAll || bytes.Contains(text, []byte("breakpoint"))) {
 		w.lines = map[int]bool{}
 	}
+	src.walked = *w
 	chunk = w.chunk(chunk)
 	if w.refused != nil {
 		return nil, nil, w.refused
@@ -75,6 +77,7 @@ func (s *State) compile(name string, text []byte, stdlib bool) (fn *lua.LFunctio
 		}
 		return nil, nil, fmt.Errorf("%s: %w", name, err)
 	}
+	src.proto = proto
 	if w.lines != nil {
 		s.opts.Hook.Loaded(name, slices.Sorted(maps.Keys(w.lines)))
 	}

@@ -134,7 +134,11 @@ func (s *State) openArithmetic(mt *lua.LTable) {
 				l.Call(2, 1)
 				return 1
 			}
-			l.RaiseError("cannot perform %s operation between %v and %v", strings.TrimLeft(event, "_"), l.Get(1).Type(), l.Get(2).Type())
+			wrong := 1
+			if ok && event != "__unm" {
+				wrong = 2
+			}
+			l.RaiseError("%s", sentence("perform arithmetic on", s.argument(l, wrong), l.Get(wrong).Type().String()))
 			return 0
 		}))
 	}

@@ -12,7 +12,7 @@ import (
 // from the closures over them, with one it detaches none, so that closures made
 // by the failed functions see what comes to lie in their registers next. A
 // protected call here closes exactly the upvalues of what it unwinds, which
-// needs three unexported things of the pinned version; protect_test.go fails
+// needs unexported things of the pinned version; protect_test.go fails
 // when they change.
 
 //go:linkname closeUpvalues github.com/yuin/gopher-lua.(*LState).closeUpvalues
@@ -23,6 +23,10 @@ var (
 	errFuncOffset = mustField(stateType, "hasErrorFunc").Offset
 	frameField    = mustField(stateType, "currentFrame")
 	baseOffset    = mustField(frameField.Type.Elem(), "LocalBase").Offset
+	pcOffset      = mustField(frameField.Type.Elem(), "Pc").Offset
+	loopOffset    = mustField(stateType, "mainLoop").Offset
+
+	debugFrameOffset = mustField(reflect.TypeFor[lua.Debug](), "frame").Offset
 )
 
 func mustField(t reflect.Type, name string) reflect.StructField {
@@ -51,7 +55,7 @@ func frameBase(l *lua.LState) int {
 func (s *State) protect(l *lua.LState, nargs int, onError func(l *lua.LState, obj lua.LValue) lua.LValue) error {
 	base := frameBase(l)
 	handler := l.NewFunction(func(l *lua.LState) int {
-		obj := l.Get(1)
+		obj := s.named(l, l.Get(1), 1)
 		if onError != nil {
 			obj = onError(l, obj)
 		}
@@ -62,6 +66,26 @@ func (s *State) protect(l *lua.LState, nargs int, onError func(l *lua.LState, ob
 	before := *errFunc(l)
 	defer func() { *errFunc(l) = before }()
 	return l.PCall(nargs, lua.MultRet, handler)
+}
+
+// nameIn has errors that a coroutine raises and does not catch name their operands:
+// where such an error arrives, the coroutine's stack is no more.
+func (s *State) nameIn(co *lua.LState) {
+	loop := (*func(*lua.LState, unsafe.Pointer))(unsafe.Add(unsafe.Pointer(co), loopOffset))
+	run := *loop
+	*loop = func(l *lua.LState, base unsafe.Pointer) {
+		defer func() {
+			r := recover()
+			if r == nil {
+				return
+			}
+			if api, ok := r.(*lua.ApiError); ok {
+				api.Object = s.named(l, api.Object, 0)
+			}
+			panic(r)
+		}()
+		run(l, base)
+	}
 }
 
 func (s *State) pcall(l *lua.LState) int {

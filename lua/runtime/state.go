@@ -58,8 +58,11 @@ type origin struct {
 
 // source is a text that was read.
 type source struct {
-	text   []byte
-	stdlib bool
+	text     []byte
+	stdlib   bool
+	proto    *lua.FunctionProto // what it was compiled to
+	walked   walker             // as it was before it went over the text
+	numbered *numbered          // once it was asked for
 }
 
 // New makes a state.
@@ -162,8 +165,10 @@ func (s *State) Call(l *lua.LState, fn *lua.LFunction, args ...lua.LValue) ([]lu
 	var trace []Frame
 	handler := l.NewFunction(func(l *lua.LState) int {
 		trace = s.frames(l)
-		s.postMortem(l)
+		obj := s.named(l, l.Get(1), 1)
+		s.postMortem(l, obj)
 		closeUpvalues(l, 0)
+		l.Push(obj)
 		return 1
 	})
 	if err := l.PCall(len(args), lua.MultRet, handler); err != nil {

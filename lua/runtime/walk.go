@@ -19,11 +19,13 @@ type walker struct {
 	file     string
 	session  bool
 	mark     bool
-	lines    map[int]bool // where a debugger can stop; nil is no debugging
-	scopes   []map[string]bool
-	defined  map[string]bool // globals assigned by a session's chunk
-	assigned map[string]bool // globals assigned by a recipe, each reported once
+	lines    map[int]bool     // where a debugger can stop; nil is no debugging
+	scopes   []map[string]int // each variable's function, counted from the chunk
+	defined  map[string]bool  // globals assigned by a session's chunk
+	assigned map[string]bool  // globals assigned by a recipe, each reported once
 	unknown  []*ast.IdentExpr
+	tables   int                       // the next table's number
+	kinds    map[*ast.IdentExpr]string // what each name is: a text is walked once more for that, and nothing else noted
 	mistakes []error
 	limits
 }
@@ -63,7 +65,7 @@ func (w *walker) stmts(list []ast.Stmt) []ast.Stmt {
 }
 
 func (w *walker) push(names ...string) {
-	w.scopes = append(w.scopes, map[string]bool{})
+	w.scopes = append(w.scopes, map[string]int{})
 	w.local(names...)
 }
 
@@ -71,17 +73,26 @@ func (w *walker) pop() { w.scopes = w.scopes[:len(w.scopes)-1] }
 
 func (w *walker) local(names ...string) {
 	for _, n := range names {
-		w.scopes[len(w.scopes)-1][n] = true
+		w.scopes[len(w.scopes)-1][n] = len(w.functions)
 	}
 }
 
 func (w *walker) isLocal(name string) bool {
-	for _, s := range w.scopes {
-		if s[name] {
-			return true
+	return w.kind(name) != "global"
+}
+
+// kind says in Lua's words what a name means here.
+func (w *walker) kind(name string) string {
+	for _, s := range slices.Backward(w.scopes) {
+		switch s[name] {
+		case 0:
+		case len(w.functions):
+			return "local"
+		default:
+			return "upvalue"
 		}
 	}
-	return false
+	return "global"
 }
 
 func (w *walker) exprs(list []ast.Expr) {
@@ -203,6 +214,9 @@ func (w *walker) expr(e *ast.Expr) {
 		w.constant(x.Value)
 	case *ast.IdentExpr:
 		w.constant(x.Value)
+		if w.kinds != nil {
+			w.kinds[x] = w.kind(x.Value)
+		}
 		if !w.isLocal(x.Value) && !w.defined[x.Value] && w.state.l.G.Global.RawGetString(x.Value) == lua.LNil {
 			w.unknown = append(w.unknown, x)
 		}
@@ -285,8 +299,11 @@ func (w *walker) table(e *ast.Expr, t *ast.TableExpr) {
 	if !w.mark {
 		return
 	}
-	id := len(w.state.tables)
-	w.state.tables = append(w.state.tables, origin{file: w.file, expr: t})
+	id := w.tables
+	w.tables++
+	if w.kinds == nil {
+		w.state.tables = append(w.state.tables, origin{file: w.file, expr: t})
+	}
 	number := &ast.NumberExpr{Value: strconv.Itoa(id)}
 	number.SetLine(t.Line())
 	number.SetLastLine(t.Line())
