@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 
@@ -102,11 +101,9 @@ func functionEntries() (out []docEntry) {
 		}
 		out = append(out, docEntry{kind, f.Name, f.Doc, func() string { return text }})
 	}
-	members := language.FindModule("vsl.std", nil).Members
-	for _, name := range slices.Sorted(maps.Keys(members)) {
-		m := members[name]
-		text := "std." + name + m.Params + "\n\n" + name + " " + m.Doc + "\n\nlocal std = require \"vsl.std\" comes first.\n"
-		out = append(out, docEntry{docFunction, "std." + name, strings.ReplaceAll(m.Doc, "\n", " "), func() string { return text }})
+	for _, h := range language.Helpers() {
+		text := helperText(h) + "\nlocal std = require \"vsl.std\" comes first.\n"
+		out = append(out, docEntry{docFunction, "std." + h.Name, h.Doc, func() string { return text }})
 	}
 	return out
 }

@@ -25,7 +25,7 @@ func topicPages() []topicPage {
 		{"params", "parameters, pools and secrets: recipes that fit many hosts", paramsPage},
 		{"flows", "the phases of a guest, and what a flow may call", flowsPage},
 		{"default-flows", "the flows of a guest whose recipe gives none", func() string { return stdlibFile("flows") }},
-		{"std", "the small library of helpers: require \"vsl.std\"", func() string { return stdlibFile("std") }},
+		{"std", "the small library of helpers: require \"vsl.std\"", stdPage},
 		{"primitives", "the six primitives and their arguments", primitivesPage},
 		{"testing", "how tests of recipes are written", testingPage},
 		{"editors", "recipes in VS Code, Neovim, Emacs and Helix: mistakes, completion, debugging", editorsPage},

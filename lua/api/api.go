@@ -19,6 +19,7 @@ import (
 	"vsl/engine"
 	"vsl/lua/bind"
 	"vsl/lua/runtime"
+	"vsl/lua/std"
 )
 
 // Engine makes and finds guests. A nil engine is enough for reading.
@@ -109,6 +110,7 @@ func Open(s *runtime.State, o Options) *API {
 	a.openPrimitives()
 	a.openWords()
 	a.openBreakpoint()
+	std.Register(s)
 	return a
 }
 

@@ -37,7 +37,7 @@ func (a *API) data(l *lua.LState, h *Handle) lua.LValue {
 	h.data = &keptData{table: l.NewTable(), saved: bytes.TrimSpace(text)}
 	a.keeps.Store(true)
 	if len(text) > 0 {
-		v, err := runtime.DecodeJSON(l, text)
+		v, err := runtime.DecodeJSON(l, string(text), runtime.JSONNull())
 		t, ok := v.(*lua.LTable)
 		if err != nil || !ok || !bytes.HasPrefix(h.data.saved, []byte("{")) {
 			a.S.Raisef(l, "", "data of guest %s: what was kept is no object of JSON: %v", h.name, err)
@@ -63,7 +63,7 @@ func (a *API) SaveData(ctx context.Context) error {
 			if h.data == nil || h.guest == nil {
 				continue
 			}
-			text, err := runtime.EncodeJSON(h.data.table)
+			text, err := runtime.EncodeJSON(l.Context(), h.data.table, 0)
 			if err != nil {
 				return &bind.Error{Msg: fmt.Sprintf("data of guest %s cannot be kept: %v", h.name, err),
 					Hint: "g.data holds strings, numbers, booleans, and tables of them"}

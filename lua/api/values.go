@@ -15,11 +15,11 @@ func (a *API) fromGo(l *lua.LState, v any) lua.LValue {
 	if err != nil {
 		a.S.Raise(l, err)
 	}
-	var generic any
-	if err := json.Unmarshal(data, &generic); err != nil {
+	out, err := runtime.DecodeJSON(l, string(data), lua.LNil)
+	if err != nil {
 		a.S.Raise(l, err)
 	}
-	return runtime.FromGo(l, generic)
+	return out
 }
 
 // specTable is g.spec: the declaration as a table with the recipe's keys, sizes

@@ -107,6 +107,8 @@ func wordText(w *language.Word) string {
 
 func typeText(a *language.Analysis, t language.Type) string {
 	switch {
+	case t.Export != nil && (t.Export.Sig != "" || t.Export.Members != nil): // one made in Go
+		return wordText(&t.Export.Word)
 	case t.Export != nil:
 		return "**" + t.Export.Name + t.Export.Params + "**\n\n" + t.Export.Doc
 	case t.Module != nil:

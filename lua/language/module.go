@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"vsl/lua/std"
 	"vsl/lua/syntax"
 	"vsl/stdlib"
 )
@@ -22,8 +23,9 @@ type Module struct {
 // Export is one member of the table that a module returns.
 type Export struct {
 	Word
-	Params string // "(s, sep)"; "" is no function
-	At     syntax.Span
+	Params  string // "(s, sep)"; "" is no function
+	Example string // an expression, and behind --> what it gives
+	At      syntax.Span
 }
 
 // Finder gives the text of a module beside the recipe, and its path.
@@ -51,7 +53,28 @@ func FindModule(name string, find Finder) *Module {
 	m.File = syntax.Parse(text)
 	m.Members = map[string]*Export{}
 	m.exports()
+	if name == std.Module {
+		m.native()
+	}
 	return m
+}
+
+// native adds the members that are made in Go.
+func (m *Module) native() {
+	for _, n := range std.Members() {
+		w := Word{Name: m.Name + "." + n.Name, Doc: n.Doc, Sig: n.Sig, Function: n.Function()}
+		if strings.HasSuffix(n.Sig, "): string") {
+			w.Gives = "string"
+		}
+		if n.Sig == "" {
+			w.Members = map[string]*Word{}
+		}
+		if table, short, ok := strings.Cut(n.Name, "."); ok {
+			m.Members[table].Members[short] = &w
+			continue
+		}
+		m.Members[n.Name] = &Export{Word: w, Example: n.Example}
+	}
 }
 
 // Beside finds modules as require does: in one folder, and nowhere outside it.
@@ -180,6 +203,9 @@ func (m *Module) add(name string, stmt, at syntax.Span, v syntax.Expr) {
 	if fn, ok := v.(*syntax.Func); ok {
 		e.Function, e.Params = true, Params(fn)
 		e.Doc = strings.TrimPrefix(e.Doc, name+" ")
+		if at := strings.LastIndex(e.Doc, "\n"); at >= 0 && strings.Contains(e.Doc[at:], " --> ") {
+			e.Doc, e.Example = e.Doc[:at], e.Doc[at+1:]
+		}
 	}
 	m.Members[name] = e
 }

@@ -13,6 +13,7 @@ import (
 	"vsl/lua/bind"
 	"vsl/lua/language"
 	"vsl/lua/runtime"
+	"vsl/lua/std"
 )
 
 //go:generate go test -run TestWritten . -update
@@ -79,7 +80,27 @@ func Stubs() string {
 	for _, f := range globals() {
 		function(&b, f.Name, f)
 	}
+	helpers(&b)
 	return b.String()
+}
+
+// helpers writes vsl.std, as the class of what require gives.
+func helpers(b *strings.Builder) {
+	class(b, std.Module, "What require \"vsl.std\" gives.")
+	b.WriteString("local std = {}\n")
+	for _, h := range language.Helpers() {
+		name := "std." + h.Name
+		switch {
+		case strings.HasPrefix(h.Sig, "(") && strings.Contains(h.Sig, ":"):
+			function(b, name, api.FunctionDoc{Name: name, Sig: h.Sig, Doc: h.Doc})
+		case strings.HasPrefix(h.Sig, "("):
+			fmt.Fprintf(b, "\n--- %s\nfunction %s%s end\n", h.Doc, name, h.Sig)
+		case h.Sig == "":
+			fmt.Fprintf(b, "\n--- %s\n%s = {}\n", h.Doc, name)
+		default:
+			fmt.Fprintf(b, "\n--- %s\n---@type %s\n%s = nil\n", h.Doc, strings.TrimPrefix(h.Sig, ": "), name)
+		}
+	}
 }
 
 func itemType(s *bind.Schema) string {

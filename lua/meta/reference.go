@@ -2,7 +2,6 @@ package meta
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 
 	"vsl/lua/api"
@@ -63,20 +62,14 @@ offline, and ` + "`vsl doc --stubs`" + ` gives it to editors.
 		b.WriteString("\n")
 	}
 	b.WriteString("## vsl.std\n\n`local std = require \"vsl.std\"`\n\n| | |\n|---|---|\n")
-	members := language.FindModule("vsl.std", nil).Members
-	for _, name := range sorted(members) {
-		fmt.Fprintf(&b, "| `std.%s%s` | %s |\n", name, members[name].Params, cell(members[name].Doc))
+	for _, h := range language.Helpers() {
+		doc := h.Doc
+		if h.Example != "" {
+			doc += " `" + h.Example + "`"
+		}
+		fmt.Fprintf(&b, "| `std.%s%s` | %s |\n", h.Name, cell(h.Sig), cell(doc))
 	}
 	return b.String()
-}
-
-func sorted(members map[string]*language.Export) []string {
-	var names []string
-	for n := range members {
-		names = append(names, n)
-	}
-	slices.Sort(names)
-	return names
 }
 
 // cell is a text inside a row of a table.

@@ -180,34 +180,42 @@ func here(s *State, chunk string) (out []value, err error) {
 	return out, err
 }
 
-// deliberate are the differences that are meant to be; vsl help std names those that
-// a recipe could meet.
-var deliberate = []struct {
-	what    string
-	applies func(c call, got, want value) bool // of the first values
-}{
-	{"%s takes every value, by tostring", func(c call, got, want value) bool {
+// deliberate says of each of Differences which cases it explains.
+var deliberate = [...]func(c call, got, want value) bool{ // of the first values
+	DiffFormatAny: func(c call, got, want value) bool {
 		return c.fn == "string.format" && want.kind == 'E' && got.kind == 's' && c.mentions("nil", "true", "false")
-	}},
-	{"a zero byte does not end %s and %c", func(c call, got, want value) bool {
+	},
+	DiffFormatZero: func(c call, got, want value) bool {
 		return c.fn == "string.format" && want.kind == 's' && strings.Contains(got.text, "\x00")
-	}},
-	{"a capture that is not closed is an error also where nothing asks for it", func(c call, got, _ value) bool {
+	},
+	DiffOpenCapture: func(c call, got, _ value) bool {
 		return c.fn == "string.gsub" && strings.Contains(got.text, "does not close a capture")
-	}},
-	{"% at the end of a replacement stays %, and is no zero byte", func(c call, got, want value) bool {
+	},
+	DiffLastPercent: func(c call, got, want value) bool {
 		return c.fn == "string.gsub" && strings.ReplaceAll(got.text, "\x00", "%") == strings.ReplaceAll(want.text, "\x00", "%")
-	}},
-	{"as text a number has the digits that it takes, and infinity is +Inf", func(c call, got, _ value) bool {
+	},
+	DiffNumberText: func(c call, got, _ value) bool {
 		return got.kind != 'E' && c.mentions("1/0", "-1/0", "0/0", "2^53", "-0")
-	}},
-	{"%d and its kin refuse what has more than 64 bits, where C gives anything", func(c call, got, _ value) bool {
+	},
+	DiffFormat64: func(c call, got, _ value) bool {
 		return c.fn == "string.format" && strings.Contains(got.text, "has more than 64 bits")
-	}},
-	{"numbers are not cut to 32 bits", func(c call, _, _ value) bool { return c.mentions("2^40", "-2^40") }},
-	{"-f of a base is -15, not 2^64 - 15", func(c call, got, _ value) bool {
+	},
+	DiffWide: func(c call, _, _ value) bool { return c.mentions("2^40", "-2^40") },
+	DiffNegativeBase: func(c call, got, _ value) bool {
 		return c.fn == "tonumber" && len(c.args) == 2 && got.kind == 'n' && strings.HasPrefix(got.text, "-")
-	}},
+	},
+}
+
+// Each difference that is told is one that the comparison knows, and the other way round.
+func TestDifferencesAreTold(t *testing.T) {
+	if len(Differences) != len(deliberate) {
+		t.Fatalf("%d are told, %d are known", len(Differences), len(deliberate))
+	}
+	for i := range deliberate {
+		if Differences[i] == "" || deliberate[i] == nil {
+			t.Errorf("difference %d is not told, or explains nothing", i)
+		}
+	}
 }
 
 func (c call) mentions(args ...string) bool {
@@ -248,8 +256,8 @@ func compare(t *testing.T, s *State, c call) {
 	if same {
 		return
 	}
-	for _, d := range deliberate {
-		if d.applies(c, first(got), first(want)) {
+	for _, applies := range deliberate {
+		if applies(c, first(got), first(want)) {
 			return
 		}
 	}

@@ -25,7 +25,7 @@ var refused = map[string]string{
 	"setfenv":        `environments are not part of recipes`,
 	"newproxy":       `use a table`,
 	"collectgarbage": `memory is Go's business`,
-	"utf8":           `Lua here is 5.1; see require "vsl.std"`,
+	"utf8":           `Lua here is 5.1; require "vsl.std" has utf8`,
 	"bit32":          `Lua here is 5.1`,
 }
 

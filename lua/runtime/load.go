@@ -152,6 +152,9 @@ func (s *State) require(l *lua.LState) int {
 	if v == lua.LNil {
 		v = lua.LTrue
 	}
+	if t, ok := v.(*lua.LTable); ok && s.extend[name] != nil {
+		s.extend[name](l, t)
+	}
 	s.modules[name] = v
 	l.Push(v)
 	return 1

@@ -45,6 +45,7 @@ type State struct {
 	errs    []error
 	guard   guard
 	faults  *lua.LTable // metatable of error objects
+	extend  map[string]func(l *lua.LState, t *lua.LTable)
 
 	// StandIn makes a value that takes the place of one that could not be had.
 	StandIn func(l *lua.LState) lua.LValue
@@ -81,6 +82,15 @@ func New(o Options) *State {
 		s.SetGlobal(endHook, s.Func(endHook, func(*lua.LState) int { return 0 }))
 	}
 	return s
+}
+
+// Extend has add put members into the table of a module of the standard library,
+// once a recipe requires it.
+func (s *State) Extend(module string, add func(l *lua.LState, t *lua.LTable)) {
+	if s.extend == nil {
+		s.extend = map[string]func(*lua.LState, *lua.LTable){}
+	}
+	s.extend[module] = add
 }
 
 // Close ends the state. Nothing may run on it any more.

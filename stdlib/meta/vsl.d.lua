@@ -675,3 +675,152 @@ function log.warn(message, fields) end
 ---@param message any
 ---@param fields? table
 function log.error(message, fields) end
+
+--- What require "vsl.std" gives.
+---@class vsl.std
+local std = {}
+
+--- reads and writes Base64 (RFC 4648, chapter 4: the alphabet with + and /, and = at the end).
+std.base64 = {}
+
+--- reads Base64, nothing looser: no spaces or line ends, with = at the end. An error names the character.
+---@param text string
+---@return string
+function std.base64.decode(text) end
+
+--- writes bytes as Base64, in one line.
+---@param text string
+---@return string
+function std.base64.encode(text) end
+
+--- says whether a list has an item equal to v.
+function std.contains(list, v) end
+
+--- compares tables by what is in them, also where they contain themselves; other values by ==.
+function std.deep_equal(a, b) end
+
+--- says whether s ends with a text.
+function std.endswith(s, suffix) end
+
+--- gives the items of a list for which keep(v) holds.
+function std.filter(list, keep) end
+
+--- shows a value as the prompt does: tables with their keys sorted, what contains itself marked, what is large cut short.
+---@param value any
+---@return string
+function std.inspect(value) end
+
+--- reads and writes JSON (RFC 8259). null is std.json.null, which is true to if, as it is a value.
+std.json = {}
+
+--- reads JSON, nothing looser. null is std.json.null everywhere, so that lists keep their length. Of a key that comes twice the last one counts. An error names line and column.
+---@param text string
+---@return any
+function std.json.decode(text) end
+
+--- writes a value as JSON, always in the same way: the keys of objects are sorted. A table with the keys 1 to n is a list, one with texts as keys an object, {} an object and std.json.list {} a list. { indent = 2 } writes a line for each item. What JSON cannot say is an error: functions, NaN, both kinds of keys, a table within itself.
+---@param value any
+---@param options? { indent?: integer }
+---@return string
+function std.json.encode(value, options) end
+
+--- gives the table itself, which encode now writes as a list also where it is empty. What decode makes of [] is such a table.
+---@param t? table
+---@return table
+function std.json.list(t) end
+
+--- is what null becomes, and what becomes null: compare with ==.
+---@type any
+std.json.null = nil
+
+--- lists a table's keys, sorted where they are all strings or all numbers.
+function std.keys(t) end
+
+--- lists the lines of a text, without their ends.
+function std.lines(s) end
+
+--- gives f(v) for each item of a list.
+function std.map(list, f) end
+
+--- gives a new table with the keys of all; later ones win. It is how guests share settings: std.merge(common, { ip = "198.51.100.5" }).
+function std.merge(...) end
+
+--- reads and compares versions as semver.org 2.0.0 has them: MAJOR.MINOR.PATCH-PRERELEASE+BUILD.
+std.semver = {}
+
+--- gives -1, 0 or 1 where a is lower, equal or higher. A build does not count.
+---@param a string
+---@param b string
+---@return integer
+function std.semver.compare(a, b) end
+
+--- takes a version apart. What is none is an error.
+---@param version string
+---@return { major: integer, minor: integer, patch: integer, prerelease?: string, build?: string }
+function std.semver.parse(version) end
+
+--- says whether a version is in a range. ^1.2.3 is up to the next version that may break (2.0.0, and 0.3.0 for ^0.2.1), ~1.2.3 up to 1.3.0; =, <, <=, > and >= compare; 1.2 and 1.2.x are all versions that begin so, * is all. What is written one behind another must all hold, || stands between alternatives. A prerelease is in a range only where that names one of the same MAJOR.MINOR.PATCH.
+---@param version string
+---@param range string
+---@return boolean
+function std.semver.satisfies(version, range) end
+
+--- gives the SHA-256 of a text, as 64 hexadecimal digits.
+---@param text string
+---@return string
+function std.sha256(text) end
+
+--- makes one word of a POSIX shell out of any text.
+function std.shell_quote(s) end
+
+--- lists what is between the separators, a plain text.
+function std.split(s, sep) end
+
+--- says whether s begins with a text.
+function std.startswith(s, prefix) end
+
+--- takes the space off both ends.
+function std.trim(s) end
+
+--- is the library utf8 of Lua 5.3, for texts by characters instead of bytes. Halves of surrogate pairs are not UTF-8, as in Lua 5.4.
+std.utf8 = {}
+
+--- gives the text of code points.
+---@param ... integer
+---@return string
+function std.utf8.char(...) end
+
+--- is the pattern of one character of a text that is UTF-8.
+---@type string
+std.utf8.charpattern = nil
+
+--- gives the code points of the characters that begin between two bytes, of the first byte without them.
+---@param text string
+---@param from? integer
+---@param to? integer
+---@return integer...
+function std.utf8.codepoint(text, from, to) end
+
+--- is for loops: for at, code in std.utf8.codes(text) do … end.
+---@param text string
+---@return fun(): integer, integer
+function std.utf8.codes(text) end
+
+--- counts the characters that begin between two bytes, all without them. Where the text is no UTF-8 it gives nil and the first byte that is none.
+---@param text string
+---@param from? integer
+---@param to? integer
+---@return integer?, integer?
+function std.utf8.len(text, from, to) end
+
+--- gives the byte at which the n-th character from a byte on begins; backwards for a negative n, and for 0 of the character that the byte is in.
+---@param text string
+---@param n integer
+---@param from? integer
+---@return integer?
+function std.utf8.offset(text, n, from) end
+
+--- says whether a text is UTF-8.
+---@param text string
+---@return boolean
+function std.utf8.valid(text) end

@@ -1,14 +1,26 @@
 -- Small helpers that Lua 5.1 lacks: local std = require "vsl.std"
+-- inspect, sha256, json, base64, utf8 and semver are made in Go: lua/std.
 
 local std = {}
 
+-- check raises an error about an argument at the line that called.
+local function check(n, name, v, want)
+  if type(v) ~= want then
+    error(("bad argument #%d to '%s' (%s expected, got %s)"):format(n, name, want, type(v)), 3)
+  end
+end
+
 -- trim takes the space off both ends.
+-- std.trim("  a b ") --> "a b"
 function std.trim(s)
+  check(1, "trim", s, "string")
   return (s:match("^%s*(.-)%s*$"))
 end
 
 -- lines lists the lines of a text, without their ends.
+-- std.lines("a\r\nb\n") --> { "a", "b" }
 function std.lines(s)
+  check(1, "lines", s, "string")
   local out = {}
   for line in (s:gsub("\n$", "") .. "\n"):gmatch("(.-)\r?\n") do
     out[#out + 1] = line
@@ -17,7 +29,10 @@ function std.lines(s)
 end
 
 -- split lists what is between the separators, a plain text.
+-- std.split("a, b", ", ") --> { "a", "b" }
 function std.split(s, sep)
+  check(1, "split", s, "string")
+  check(2, "split", sep, "string")
   local out, from = {}, 1
   while true do
     local at, to = s:find(sep, from, true)
@@ -30,18 +45,27 @@ function std.split(s, sep)
   end
 end
 
--- starts_with says whether s begins with a text.
-function std.starts_with(s, prefix)
+-- startswith says whether s begins with a text.
+-- std.startswith("web1", "web") --> true
+function std.startswith(s, prefix)
+  check(1, "startswith", s, "string")
+  check(2, "startswith", prefix, "string")
   return s:sub(1, #prefix) == prefix
 end
 
--- ends_with says whether s ends with a text.
-function std.ends_with(s, suffix)
+-- endswith says whether s ends with a text.
+-- std.endswith("recipe.lua", ".lua") --> true
+function std.endswith(s, suffix)
+  check(1, "endswith", s, "string")
+  check(2, "endswith", suffix, "string")
   return suffix == "" or s:sub(-#suffix) == suffix
 end
 
 -- map gives f(v) for each item of a list.
+-- std.map({ 1, 2 }, function(n) return 2 * n end) --> { 2, 4 }
 function std.map(list, f)
+  check(1, "map", list, "table")
+  check(2, "map", f, "function")
   local out = {}
   for i, v in ipairs(list) do
     out[i] = f(v)
@@ -50,7 +74,10 @@ function std.map(list, f)
 end
 
 -- filter gives the items of a list for which keep(v) holds.
+-- std.filter({ 1, 2, 3 }, function(n) return n ~= 2 end) --> { 1, 3 }
 function std.filter(list, keep)
+  check(1, "filter", list, "table")
+  check(2, "filter", keep, "function")
   local out = {}
   for _, v in ipairs(list) do
     if keep(v) then
@@ -61,7 +88,9 @@ function std.filter(list, keep)
 end
 
 -- keys lists a table's keys, sorted where they are all strings or all numbers.
+-- std.keys({ b = 1, a = 2 }) --> { "a", "b" }
 function std.keys(t)
+  check(1, "keys", t, "table")
   local out, kinds = {}, {}
   for k in pairs(t) do
     out[#out + 1] = k
@@ -75,7 +104,9 @@ function std.keys(t)
 end
 
 -- contains says whether a list has an item equal to v.
+-- std.contains({ "a", "b" }, "b") --> true
 function std.contains(list, v)
+  check(1, "contains", list, "table")
   for _, e in ipairs(list) do
     if e == v then
       return true
@@ -110,16 +141,20 @@ end
 
 -- deep_equal compares tables by what is in them, also where they contain
 -- themselves; other values by ==.
+-- std.deep_equal({ 1, { a = 2 } }, { 1, { a = 2 } }) --> true
 function std.deep_equal(a, b)
   return equal(a, b, {})
 end
 
 -- merge gives a new table with the keys of all; later ones win. It is how
 -- guests share settings: std.merge(common, { ip = "198.51.100.5" }).
+-- std.merge({ a = 1, b = 1 }, { b = 2 }) --> { a = 1, b = 2 }
 function std.merge(...)
   local out = {}
   for i = 1, select("#", ...) do
-    for k, v in pairs((select(i, ...))) do
+    local t = select(i, ...)
+    check(i, "merge", t, "table")
+    for k, v in pairs(t) do
       out[k] = v
     end
   end
@@ -127,7 +162,9 @@ function std.merge(...)
 end
 
 -- shell_quote makes one word of a POSIX shell out of any text.
+-- std.shell_quote("it's") --> "'it'\\''s'"
 function std.shell_quote(s)
+  check(1, "shell_quote", s, "string")
   return "'" .. s:gsub("'", "'\\''") .. "'"
 end
 
