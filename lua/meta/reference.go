@@ -61,15 +61,20 @@ offline, and ` + "`vsl doc --stubs`" + ` gives it to editors.
 		}
 		b.WriteString("\n")
 	}
+	helperRows(&b)
+	return b.String()
+}
+
+// helperRows is vsl.std.
+func helperRows(b *strings.Builder) {
 	b.WriteString("## vsl.std\n\n`local std = require \"vsl.std\"`\n\n| | |\n|---|---|\n")
 	for _, h := range language.Helpers() {
 		doc := h.Doc
 		if h.Example != "" {
 			doc += " `" + h.Example + "`"
 		}
-		fmt.Fprintf(&b, "| `std.%s%s` | %s |\n", h.Name, cell(h.Sig), cell(doc))
+		fmt.Fprintf(b, "| `std.%s%s` | %s |\n", h.Name, cell(h.Sig), cell(doc))
 	}
-	return b.String()
 }
 
 // cell is a text inside a row of a table.
