@@ -6,10 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"slices"
-	"strconv"
-	"strings"
-	"sync"
 	"time"
 
 	"vsl/engine/internal/sys"
@@ -29,17 +25,14 @@ const execPatience = 5 * time.Second
 type launch struct {
 	g       *guest
 	args    BootArgs
-	kind    initKind
-	argv    []string
+	pid1    pid1
 	root    *rootfs.OpenRoot
-	mount   string // of the root, on the thread that boots
 	cgroup  *os.File
 	joins   []*os.File // v1 groups, which the child joins itself
 	files   []*os.File // 0, 1, 2 and what the reaper gets
 	guard   *os.File   // Landlock ruleset, where the guest is on the host's stack
 	notify  *notifySocket
 	console *console
-	logged  bool     // the reaper keeps the log
 	failed  *os.File // says why the command below the reaper did not start
 }
 
@@ -66,11 +59,10 @@ func (g *guest) boot(ctx context.Context, a BootArgs) error {
 	if err := l.prepare(); err != nil {
 		return err
 	}
-	prog, err := l.program()
+	attr, err := l.attr(ctx)
 	if err != nil {
 		return err
 	}
-	attr := l.attr(ctx, prog)
 	attr.OnPTY(func(pty *spawn.PTY) { l.console, err = g.startConsole(pty) })
 	proc, err := spawn.Start(attr)
 	if err != nil {
@@ -81,7 +73,7 @@ func (g *guest) boot(ctx context.Context, a BootArgs) error {
 	if err != nil {
 		return &OpError{Op: "boot guest", Target: g.spec.Name, Err: g.diedEarly(ctx)}
 	}
-	g.run.PID, g.run.StartTime, g.run.Since, g.run.Init = proc.PID, start, time.Now().UTC(), l.kind.name
+	g.run.PID, g.run.StartTime, g.run.Since, g.run.Init = proc.PID, start, time.Now().UTC(), l.pid1.kind.name
 	g.notify, l.notify = l.notify, nil
 	g.console, l.console = l.console, nil
 	if err := g.e.writeRun(g.spec.Name, g.run); err != nil {
@@ -105,39 +97,43 @@ func (l *launch) commandStarted() error {
 		return nil // executed, or on a host too busy to tell
 	}
 	return &OpError{Op: "run command of guest", Target: l.g.spec.Name,
-		Err: fmt.Errorf("%s: %w", l.argv[0], sys.Errno(binary.NativeEndian.Uint32(errno[:])))}
+		Err: fmt.Errorf("%s: %w", l.pid1.argv[0], sys.Errno(binary.NativeEndian.Uint32(errno[:])))}
 }
 
-// prepare opens everything that the child will use.
+// prepare opens everything that the child will use, and says what it is.
 func (l *launch) prepare() (err error) {
-	g := l.g
+	g, c := l.g, &l.pid1
 	root, err := g.rootSpec()
 	if err != nil {
 		return err
 	}
-	if l.mount, err = rootfs.MountPoint(); err != nil {
+	if c.mount, err = rootfs.MountPoint(); err != nil {
 		return err
 	}
-	if err := l.chooseInit(root); err != nil {
+	if c.kind, c.argv, err = g.chooseInit(root, l.args); err != nil {
 		return err
 	}
-	if l.kind.name == "systemd" {
+	c.hostname, c.ownNet = hostname(g.spec), g.run.OwnNet
+	c.env = c.kind.env(g.rec.MachineID, l.args.Env)
+	if c.kind.name == "systemd" {
 		if l.notify, err = g.listenNotify(); err != nil {
 			return err
 		}
 		root.Binds = append(root.Binds, rootfs.Bind{Source: g.e.paths.Notify(g.spec.Name), Target: notifyPath})
 	}
-	if l.files, err = l.openLog(); err != nil {
-		return err
-	}
-	if err := l.openFailed(); err != nil {
+	if err := l.openFiles(); err != nil {
 		return err
 	}
 	root.Secrets, g.secrets = g.secrets, nil
 	if l.root, err = root.Open(); err != nil {
 		return err
 	}
-	grp, err := g.group()
+	return l.openContext()
+}
+
+// openContext opens what puts the child into the guest's context.
+func (l *launch) openContext() error {
+	grp, err := l.g.group()
 	if err != nil {
 		return err
 	}
@@ -147,22 +143,22 @@ func (l *launch) prepare() (err error) {
 	if l.joins, err = grp.JoinFiles(); err != nil {
 		return err
 	}
-	l.guard, err = g.abstractGuard()
-	return err
-}
-
-// openFailed makes the pipe by which the reaper tells that its command cannot
-// be executed.
-func (l *launch) openFailed() (err error) {
-	if !l.kind.reaper || len(l.argv) == 0 {
-		return nil
+	for _, f := range l.joins {
+		l.pid1.joins = append(l.pid1.joins, descriptor{f.Name(), int(f.Fd())})
 	}
-	l.logged = len(l.files) > 3
-	var w *os.File
-	if l.failed, w, err = os.Pipe(); err == nil {
-		l.files = append(l.files, w)
+	if l.guard, err = l.g.abstractGuard(); err != nil {
+		return err
 	}
-	return err
+	l.pid1.guard = fdOf(l.guard)
+	l.pid1.reaper = -1
+	if l.pid1.kind.reaper {
+		reaper, err := spawn.Reaper()
+		if err != nil {
+			return err
+		}
+		l.pid1.reaper = int(reaper.Fd())
+	}
+	return nil
 }
 
 // abstractGuard is what keeps a guest on the host's stack from the abstract
@@ -179,42 +175,17 @@ func (g *guest) abstractGuard() (*os.File, error) {
 	return sys.LandlockAbstractScope()
 }
 
-// chooseInit settles what pid 1 is.
-func (l *launch) chooseInit(root *rootfs.Root) error {
-	a := l.args
-	switch {
-	case a.Idle:
-		l.kind = kindIdle
-	case len(a.Command) > 0:
-		l.kind, l.argv = kindCommand, a.Command
-	case len(a.Init) > 0:
-		l.kind, l.argv = inits[l.g.identify(root, a.Init[0])], a.Init
-	default:
-		name, path := l.g.findInit(root)
-		if path == "" {
-			return &OpError{Op: "boot guest", Target: l.g.spec.Name, Err: errNothingToBoot,
-				Hint: "give it a command, or init = { \"/path\" }; looked for " + strings.Join(initPaths, ", ")}
-		}
-		l.kind, l.argv = inits[name], append([]string{path}, inits[name].args...)
+// attr says how the child is made, in which cgroup, and what the parent does
+// while it waits.
+func (l *launch) attr(ctx context.Context) (*spawn.Attr, error) {
+	a, err := l.pid1.attr()
+	if err != nil {
+		return nil, err
 	}
-	return nil
-}
-
-// attr says how the child is made: which namespaces, in which cgroup, and what
-// the parent does while it waits.
-func (l *launch) attr(ctx context.Context, prog *spawn.Program) *spawn.Attr {
-	g := l.g
-	flags := uint64(sys.CLONE_NEWUSER | sys.CLONE_NEWPID | sys.CLONE_NEWUTS | sys.CLONE_NEWIPC)
-	if g.run.OwnNet {
-		flags |= sys.CLONE_NEWNET
-	}
-	return &spawn.Attr{
-		Name: "guest " + g.spec.Name, Program: prog, CloneFlags: flags, TimeNS: true,
-		Owner:    uint32(g.hostID()),
-		CgroupFD: int(l.cgroup.Fd()), Files: l.files, Context: ctx,
-		Thread: sys.UnshareMounts,
-		Hooks:  map[string]func(int, int) error{"root": l.attachRoot},
-	}
+	a.Name, a.Owner, a.CgroupFD, a.Files, a.Context = "guest "+l.g.spec.Name, uint32(l.g.hostID()), int(l.cgroup.Fd()), l.files, ctx
+	a.Thread = sys.UnshareMounts
+	a.Hooks = map[string]func(int, int) error{syncRoot: l.attachRoot}
+	return a, nil
 }
 
 // attachRoot runs while the child waits in its new namespaces.
@@ -232,114 +203,6 @@ func (l *launch) attachRoot(pid, _ int) error {
 	defer userns.Close()
 	_, err = l.root.Attach(int(userns.Fd()))
 	return err
-}
-
-// program is what pid 1 does between its birth and its exec. rootfs.GuestMounts
-// says why in this order.
-func (l *launch) program() (*spawn.Program, error) {
-	g, p := l.g, &spawn.Program{}
-	p.Sync("root")
-	for _, f := range l.joins {
-		p.KeepFD(int(f.Fd()))
-		p.Add("join "+f.Name(), sys.NrWrite, spawn.FD(int(f.Fd())), spawn.Str("0"), spawn.Int(1))
-	}
-	p.Unshare(sys.CLONE_NEWNS | sys.CLONE_NEWCGROUP)
-	p.Mount(l.mount, l.mount, "", sys.MsBind|sys.MsRec, "")
-	p.Chdir(l.mount)
-	p.SetIDs(0, 0)
-	p.PivotRoot(".", ".")
-	for _, m := range rootfs.GuestMounts(rootfs.MountOpts{OwnNetNS: g.run.OwnNet, Cgroup: true}) {
-		if m.Mkdir {
-			p.MkdirOK(m.Target, 0o755)
-		}
-		s := p.Mount(m.Source, m.Target, m.FSType, m.Flags, m.Data)
-		if m.Optional {
-			s.Ignore(sys.ENOENT, sys.ENODEV, sys.EPERM, sys.EINVAL)
-		}
-	}
-	p.Umount(".", sys.MntDetach)
-	p.Chdir("/")
-	if !l.kind.reaper {
-		p.GivePTY()
-		p.Symlink(consoleTarget, consolePath)
-	}
-	if g.run.OwnNet {
-		p.LoUp()
-	}
-	p.SetHostname(hostname(g.spec))
-	p.SetSid()
-	c, err := g.confinement(l.guard, len(l.files))
-	if err != nil {
-		return nil, err
-	}
-	p.Confine(c)
-	if l.kind.reaper {
-		return p, l.execReaper(p)
-	}
-	p.Exec(l.argv[0], l.argv, l.env())
-	return p, nil
-}
-
-// filters are assembled once each: with and without a network namespace.
-var filters = [2]func() ([]byte, error){
-	sync.OnceValues(func() ([]byte, error) { return spawn.Filter(spawn.FilterOptions{}) }),
-	sync.OnceValues(func() ([]byte, error) { return spawn.Filter(spawn.FilterOptions{PrivateNet: true}) }),
-}
-
-// confinement is what every process of a guest is born with, booted or exec'd.
-// files is how many descriptors it keeps.
-func (g *guest) confinement(guard *os.File, files int) (spawn.Confinement, error) {
-	c := spawn.Confinement{LandlockFD: -1, FirstFD: files}
-	if guard != nil {
-		c.LandlockFD = int(guard.Fd())
-	}
-	own := 0
-	if g.run.OwnNet {
-		own = 1
-	}
-	var err error
-	c.Seccomp, err = filters[own]()
-	return c, err
-}
-
-// execReaper ends the program with vsl's reaper as pid 1.
-func (l *launch) execReaper(p *spawn.Program) error {
-	reaper, err := spawn.Reaper()
-	if err != nil {
-		return err
-	}
-	p.KeepFD(int(reaper.Fd()))
-	argv := spawn.ReaperArgv(l.argv, l.logged)
-	if l.failed != nil {
-		argv = slices.Insert(argv, 1, "-e", strconv.Itoa(len(l.files)-1))
-	}
-	p.ExecFD(int(reaper.Fd()), argv, l.env())
-	return nil
-}
-
-// env is the environment of pid 1: clean, but for what systemd's container
-// interface asks for and what the spec sets.
-func (l *launch) env() []string {
-	g := l.g
-	env := map[string]string{
-		"PATH": guestPath, "HOME": "/root", "TERM": "linux", "container": "vsl",
-		"container_uuid": uuid(g.rec.MachineID),
-	}
-	if l.notify != nil {
-		env["NOTIFY_SOCKET"] = notifyPath
-	}
-	for k, v := range l.args.Env {
-		env[k] = v
-	}
-	out := make([]string, 0, len(env))
-	for _, k := range sortedKeys(env) {
-		out = append(out, k+"="+env[k])
-	}
-	return out
-}
-
-func uuid(id string) string {
-	return id[:8] + "-" + id[8:12] + "-" + id[12:16] + "-" + id[16:20] + "-" + id[20:]
 }
 
 func (l *launch) close() {

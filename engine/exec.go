@@ -193,10 +193,11 @@ func (x *execution) sink(w io.Writer, buf *bytes.Buffer) (*os.File, error) {
 func (x *execution) program() (*spawn.Program, error) {
 	p := &spawn.Program{}
 	p.Sync("limit")
+	var joins []descriptor
 	for _, f := range x.joins {
-		p.KeepFD(int(f.Fd()))
-		p.Add("join "+f.Name(), sys.NrWrite, spawn.FD(int(f.Fd())), spawn.Str("0"), spawn.Int(1))
+		joins = append(joins, descriptor{f.Name(), int(f.Fd())})
 	}
+	joinGroups(p, joins)
 	dir := x.args.Dir
 	if dir == "" {
 		dir = "/"
@@ -207,7 +208,7 @@ func (x *execution) program() (*spawn.Program, error) {
 	} else {
 		p.SetSid()
 	}
-	c, err := x.g.confinement(x.guard, 3)
+	c, err := confinement(x.g.run.OwnNet, fdOf(x.guard), 3)
 	if err != nil {
 		return nil, err
 	}

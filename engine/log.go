@@ -26,31 +26,39 @@ func (e *Engine) consolePaths(name string) []string {
 	return files
 }
 
-// openLog opens what pid 1 begins with: nothing to read, and the guest's log to
-// write. A command below the reaper also gets both log files, which the reaper
-// fills in turn; what an init writes is trimmed by trimLog.
-func (l *launch) openLog() ([]*os.File, error) {
-	g := l.g
-	if g.tree != nil {
-		return make([]*os.File, 3), nil
+// openFiles opens what pid 1 begins with.
+func (l *launch) openFiles() error {
+	g, name := l.g, l.g.spec.Name
+	l.pid1.files = l.pid1.kind.files(l.pid1.argv, g.tree != nil)
+	if g.tree == nil {
+		if err := g.e.trimLog(name); err != nil {
+			return err
+		}
 	}
-	if err := g.e.trimLog(g.spec.Name); err != nil {
-		return nil, err
+	open := map[string]*os.File{fileNull: nil}
+	for _, what := range l.pid1.files {
+		if _, ok := open[what]; !ok {
+			f, err := l.openFile(what)
+			if err != nil {
+				return err
+			}
+			open[what] = f
+		}
+		l.files = append(l.files, open[what])
 	}
-	first, err := g.openLogFile(g.e.paths.Console(g.spec.Name))
-	if err != nil {
-		return nil, err
+	return nil
+}
+
+func (l *launch) openFile(what string) (f *os.File, err error) {
+	path := l.g.e.paths.Console(l.g.spec.Name)
+	switch what {
+	case fileLog:
+		return l.g.openLogFile(path)
+	case fileOlder:
+		return l.g.openLogFile(path + ".1")
 	}
-	files := []*os.File{nil, first, first}
-	if l.kind.name != "command" {
-		return files, nil
-	}
-	second, err := g.openLogFile(g.e.paths.Console(g.spec.Name) + ".1")
-	if err != nil {
-		first.Close()
-		return nil, err
-	}
-	return append(files, first, second), nil
+	l.failed, f, err = os.Pipe()
+	return f, err
 }
 
 // openLogFile opens one log file so that guest root may open it again through

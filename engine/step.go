@@ -39,6 +39,7 @@ type Step struct {
 
 	Clone  *CloneArgs   `json:"-"`
 	Limits *Limits      `json:"limits,omitempty"`
+	Calls  []Call       `json:"calls,omitempty"` // of a boot's child; PlanCalls fills them in
 	Addr   *Address     `json:"-"`
 	Net    *Net         `json:"-"`
 	Boot   *BootArgs    `json:"-"`

@@ -19,10 +19,10 @@ import (
 // app is what the verbs of one run share. Nothing is opened before a verb asks
 // for it, so that each pays only for what it uses.
 type app struct {
-	ui    *ui
-	root  string // --root
-	quiet bool
-	debug bool
+	ui      *ui
+	root    string // --root
+	quiet   bool
+	verbose int // how many -v
 
 	patient bool // flows are debugged: they may take their time
 
@@ -81,7 +81,7 @@ func (a *app) stateRoot() string {
 // each step.
 func (a *app) logger() zerolog.Logger {
 	level := zerolog.WarnLevel
-	if a.debug {
+	if a.verbose > 0 {
 		level = zerolog.DebugLevel
 	} else if a.quiet {
 		level = zerolog.ErrorLevel

@@ -28,9 +28,11 @@ func (a *app) planCommand() *cobra.Command {
 		Long: "Shows what vsl up would do, and does nothing. Each guest has a mark: + is made and brought up,\n" +
 			"> is brought up, ~ is changed while it runs, ! runs and differs in what needs a restart, = is as declared.\n" +
 			"Of a pool, -/+ is replaced and - is brought down.\n" +
-			"With -v each step is listed. With --out the plan is written into a file, which vsl up --plan carries out,\n" +
+			"With -v each step is listed, and with -vv below each boot the system calls of its child until pid 1\n" +
+			"runs, as strace would show them: in <> is what only the run knows, numbers are those that errors name.\n" +
+			"--json has them then as \"calls\" of the step. With --out the plan is written into a file, which vsl up --plan carries out,\n" +
 			"or refuses where the host or the recipe has moved on.",
-		Example: "  vsl plan ./shop\n  vsl plan -v debian-web\n  vsl plan ./shop --exit-code && echo as declared",
+		Example: "  vsl plan ./shop\n  vsl plan -v debian-web\n  vsl plan -vv hello\n  vsl plan ./shop --exit-code && echo as declared",
 		Args:    atLeast(1, "a recipe"),
 		RunE:    func(cmd *cobra.Command, args []string) error { return a.runPlan(cmd.Context(), args[0], args[1:], o) },
 	}
@@ -58,7 +60,7 @@ func (a *app) runPlan(ctx context.Context, recipe string, names []string, o plan
 	if err != nil {
 		return err
 	}
-	p, err := a.makePlan(decls, engine.PlanOptions{Recipe: l.origin.Path, Pools: l.pools(names)})
+	e, p, err := a.makePlan(decls, engine.PlanOptions{Recipe: l.origin.Path, Pools: l.pools(names)})
 	if err != nil {
 		return err
 	}
@@ -67,10 +69,13 @@ func (a *app) runPlan(ctx context.Context, recipe string, names []string, o plan
 			return err
 		}
 	}
+	if err := a.addCalls(e, p, decls); err != nil {
+		return err
+	}
 	if o.json {
 		err = a.ui.json(p)
 	} else {
-		a.printPlan(p, a.debug)
+		a.printPlan(p)
 	}
 	if err == nil && o.exitCode && p.Changes() {
 		return &codeError{2}
@@ -79,24 +84,46 @@ func (a *app) runPlan(ctx context.Context, recipe string, names []string, o plan
 }
 
 // makePlan compares with this host's state, or where that is not ours to read
-// with none.
-func (a *app) makePlan(decls []engine.Declared, o engine.PlanOptions) (*engine.Plan, error) {
+// with none. It gives the engine that has compared.
+func (a *app) makePlan(decls []engine.Declared, o engine.PlanOptions) (*engine.Engine, *engine.Plan, error) {
 	e, err := a.engine(false)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	p, err := e.Plan(decls, o)
 	if !errors.Is(err, fs.ErrPermission) {
-		return p, err
+		return e, p, err
 	}
 	a.ui.note("%s is not readable: this is the plan for a host without guests", e.Root())
 	if e, err = engine.Open(engine.Options{Root: emptyRoot}); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return e.Plan(decls, o)
+	p, err = e.Plan(decls, o)
+	return e, p, err
 }
 
-func (a *app) printPlan(p *engine.Plan, verbose bool) {
+// addCalls adds the system calls to a plan where -vv asks for them: there are a
+// hundred for each guest. A plan in a file never has them, as they say nothing
+// that the steps do not and depend on the kernel.
+func (a *app) addCalls(e *engine.Engine, p *engine.Plan, decls []engine.Declared) error {
+	if a.verbose < 2 {
+		return nil
+	}
+	return e.PlanCalls(p, decls)
+}
+
+// printSteps prints the steps of a guest, and what is known of their calls.
+func (a *app) printSteps(steps []engine.Step) {
+	line := func(s string) string { return strings.ReplaceAll(clean(s), "\n", `\n`) }
+	for _, s := range steps {
+		a.ui.printf("     %s\n", line(s.String()))
+		for _, c := range s.Calls {
+			a.ui.printf("       %s\n", line(c.String()))
+		}
+	}
+}
+
+func (a *app) printPlan(p *engine.Plan) {
 	rows := [][]string{}
 	steps := map[int][]engine.Step{} // below the row of their guest
 	for _, t := range p.Templates {
@@ -114,15 +141,13 @@ func (a *app) printPlan(p *engine.Plan, verbose bool) {
 			after = "after " + strings.Join(g.After, ", ")
 		}
 		rows = append(rows, []string{string(g.Change), "guest " + g.Name, strings.Join(g.Reasons, "; "), after})
-		if verbose {
+		if a.verbose > 0 {
 			steps[len(rows)-1] = g.Steps
 		}
 	}
 	for i, line := range strings.SplitAfter(a.ui.columns(rows), "\n") {
 		a.ui.printf("%s", line)
-		for _, s := range steps[i] {
-			a.ui.printf("     %s\n", strings.ReplaceAll(clean(s.String()), "\n", `\n`))
-		}
+		a.printSteps(steps[i])
 	}
 	summary := fmt.Sprintf("%d to make, %d to start, %d to change, %d to restart", counts[engine.ChangeCreate],
 		counts[engine.ChangeStart], counts[engine.ChangeLive], counts[engine.ChangeRestart])

@@ -117,9 +117,12 @@ func (p *promptHost) end(ctx context.Context, name string, o engine.DownOptions)
 }
 
 func (p *promptHost) plan(_ context.Context, guests []engine.Declared) error {
-	plan, err := p.a.makePlan(guests, engine.PlanOptions{})
+	e, plan, err := p.a.makePlan(guests, engine.PlanOptions{})
 	if err == nil {
-		p.a.printPlan(plan, p.a.debug)
+		err = p.a.addCalls(e, plan, guests)
+	}
+	if err == nil {
+		p.a.printPlan(plan)
 	}
 	return err
 }

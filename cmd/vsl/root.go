@@ -43,7 +43,7 @@ func (a *app) rootCommand() *cobra.Command {
 	f := root.PersistentFlags()
 	f.StringVar(&a.root, "root", "", "folder that holds all state (default /var/lib/vsl, or $VSL_ROOT)")
 	f.BoolVarP(&a.quiet, "quiet", "q", false, "print nothing but errors and what was asked for")
-	f.BoolVarP(&a.debug, "verbose", "v", false, "tell each step on standard error")
+	f.CountVarP(&a.verbose, "verbose", "v", "tell each step on standard error; plan lists with -vv system calls, too")
 	root.SetFlagErrorFunc(flagError)
 	root.SetHelpFunc(a.help)
 	root.SetUsageFunc(func(c *cobra.Command) error { a.help(c, nil); return nil })

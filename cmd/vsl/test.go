@@ -73,7 +73,7 @@ func (a *app) runTest(ctx context.Context, args []string, o testOptions) error {
 		if err != nil {
 			return errors.Join(&recipeError{err}, a.lab.close())
 		}
-		if !o.json && !a.debug {
+		if !o.json && a.verbose == 0 {
 			a.printTestFile(file, all.Tests[before:])
 		}
 	}
@@ -134,9 +134,9 @@ func (a *app) printTest(r test.Result, o testOptions) {
 				a.ui.printf("      %s\n", hint)
 			}
 		}
-	case a.debug && r.Skipped != "":
+	case a.verbose > 0 && r.Skipped != "":
 		a.ui.printf("skip  %s: %s\n", r.Name, r.Skipped)
-	case a.debug:
+	case a.verbose > 0:
 		a.ui.printf("ok    %s  %s\n", r.Name, r.Took.Round(100*time.Microsecond))
 	}
 }

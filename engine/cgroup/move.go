@@ -86,6 +86,28 @@ func (g *Group) Join(pid int) error {
 	return nil
 }
 
+// WouldJoin gives the paths of the files that JoinFiles would open, had the group
+// been created and these limits applied to it.
+func (g *Group) WouldJoin(limits ...Limits) []string {
+	var out []string
+	for _, root := range g.layout.v1Roots() {
+		if slices.ContainsFunc(limits, func(l Limits) bool { return g.needsV1(root, l) }) {
+			out = append(out, g.joinFile(root))
+		}
+	}
+	return out
+}
+
+// needsV1 tells whether limits make a group in a v1 hierarchy; Apply makes it.
+func (g *Group) needsV1(root string, l Limits) bool {
+	return slices.ContainsFunc(controllers, func(c string) bool {
+		t, _ := g.target(c)
+		return t.version == 1 && t.root == root && l.uses(c) && !l.onlyLifts(c)
+	})
+}
+
+func (g *Group) joinFile(root string) string { return filepath.Join(g.in(root), "tasks") }
+
 // JoinFiles opens the files through which a thread puts itself into the
 // context's v1 groups, by writing "0" to each: without the cost of Join, since
 // a thread that moves itself needs no lock on the whole process. Only for a
@@ -94,7 +116,7 @@ func (g *Group) Join(pid int) error {
 func (g *Group) JoinFiles() ([]*os.File, error) {
 	var out []*os.File
 	for _, root := range g.hasV1() {
-		f, err := os.OpenFile(filepath.Join(g.in(root), "tasks"), os.O_WRONLY, 0)
+		f, err := os.OpenFile(g.joinFile(root), os.O_WRONLY, 0)
 		if err != nil {
 			for _, o := range out {
 				o.Close()

@@ -18,10 +18,14 @@ const (
 // (landlock(7)), Linux 6.12.
 const landlockScoped = 6
 
+// LandlockGuards tells whether this kernel offers the guard that each process puts
+// on by itself. Unlike AbstractGuard it loads nothing.
+func LandlockGuards() bool { return sys.LandlockABI() >= landlockScoped }
+
 // AbstractGuard says which guard this kernel offers. The error is a
 // *sys.NotSupported that names the reason.
 func AbstractGuard() (kind string, err error) {
-	if sys.LandlockABI() >= landlockScoped {
+	if LandlockGuards() {
 		return GuardLandlock, nil
 	}
 	if contexts, ok := running(); ok {

@@ -1,9 +1,9 @@
 package spawn
 
 import (
-	"encoding/binary"
 	"fmt"
 	"slices"
+	"sync"
 	"unsafe"
 
 	"vsl/engine/internal/sys"
@@ -29,11 +29,11 @@ type fixup struct {
 	at, to    int
 }
 
-// add appends a call and returns its index.
-func (m *image) add(name string, number int, kind, nr uintptr, ignore []sys.Errno, args []Arg, at map[*Step]int) (int, error) {
-	c := sys.ForkCall{Kind: kind, Nr: nr}
+// add appends a step and returns its index. at says where earlier ones are.
+func (m *image) add(s *Step, number int, at map[*Step]int) (int, error) {
+	c := sys.ForkCall{Kind: s.kind, Nr: s.nr}
 	i := len(m.calls)
-	for n, a := range args {
+	for n, a := range s.args {
 		switch a.kind {
 		case argWord:
 			c.Args[n] = a.n
@@ -44,17 +44,17 @@ func (m *image) add(name string, number int, kind, nr uintptr, ignore []sys.Errn
 		case argResult:
 			from, ok := at[a.after]
 			if !ok {
-				return 0, fmt.Errorf("%s uses the result of %s, which does not come before it", name, a.after.name)
+				return 0, fmt.Errorf("%s uses the result of %s, which does not come before it", s.name, a.after.name)
 			}
 			c.Args[n] = uintptr(from)
 			c.Refs |= 1 << n
 		}
 	}
-	for n, e := range ignore {
+	for n, e := range s.ignore {
 		c.Ignore[n] = uintptr(e)
 	}
 	m.calls = append(m.calls, c)
-	m.names = append(m.names, name)
+	m.names = append(m.names, s.name)
 	m.number = append(m.number, number)
 	return i, nil
 }
@@ -95,81 +95,95 @@ func (m *image) link() {
 	}
 }
 
-// prelude is what every child does first: become invisible to ptrace, close
-// what it does not need, take its files, and become root of its namespaces.
-func (m *image) prelude(a *Attr, files []int, keep []int) {
-	sysc := func(name string, nr uintptr, args ...Arg) {
-		_, _ = m.add(name, 0, sys.ForkSyscall, nr, nil, args, nil) // no results used: cannot fail
-	}
+// prelude is what every child does first: forget our signal handlers, become
+// invisible to ptrace, close what it does not need, take its files, and become
+// root of its namespaces. It closes the ranges of descriptors in gaps.
+//
+// A failure of its steps is reported without a number.
+func (a *Attr) prelude(files []Arg, gaps [][2]Arg) *Program {
+	p := &Program{}
 	undumpable := func() {
-		sysc("set undumpable", sys.NrPrctl, Word(sys.PR_SET_DUMPABLE), Word(0), Word(0), Word(0), Word(0))
+		p.Add("set undumpable", sys.NrPrctl, Word(sys.PR_SET_DUMPABLE), Word(0), Word(0), Word(0), Word(0))
 	}
+	p.steps = append(p.steps, signalSteps()...)
 	if a.shares() {
-		_, _ = m.add("begin", 0, sys.ForkBorn, 0, nil, nil, nil)
+		p.add(&Step{name: "begin", kind: sys.ForkBorn})
 	} else {
 		undumpable() // of a child that shares our memory it would make us so; see StartShared
 	}
-	m.clean(a)
-	for _, gap := range gaps(keep) {
-		sysc("close_range", sys.NrCloseRange, Word(gap[0]), Word(gap[1]), Word(0))
+	a.clean(p)
+	for _, gap := range gaps {
+		p.Add("close_range", sys.NrCloseRange, gap[0], gap[1], Word(0))
 	}
 	for i, f := range files {
-		sysc("dup3", sys.NrDup3, Int(f), Int(i), Word(0))
+		p.Add("dup3", sys.NrDup3, f, Int(i), Word(0))
 	}
 	if a.IDMap != nil {
-		_, _ = m.add(syncIDMap, 0, sys.ForkSync, 0, nil, nil, nil)
+		p.Sync(syncIDMap)
 	}
 	if a.Join != nil && a.Join.flags != 0 {
-		sysc("join the guest's namespaces", sys.NrSetns, FD(a.Join.pidfd), Int(a.Join.flags))
+		p.Add("join the guest's namespaces", sys.NrSetns, FD(a.Join.pidfd).Named("the guest's pid 1"), Int(a.Join.flags))
 	}
 	if a.IDMap != nil || a.Join != nil && a.Join.flags&sys.CLONE_NEWUSER != 0 {
 		undumpable() // fs.suid_dumpable may have undone it
-		sysc("setgroups", sys.NrSetgroups, Word(0), Word(0))
-		sysc("setresgid", sys.NrSetresgid, Word(0), Word(0), Word(0))
-		sysc("setresuid", sys.NrSetresuid, Word(0), Word(0), Word(0))
+		p.Add("setgroups", sys.NrSetgroups, Word(0), Word(0))
+		p.Add("setresgid", sys.NrSetresgid, Word(0), Word(0), Word(0))
+		p.Add("setresuid", sys.NrSetresuid, Word(0), Word(0), Word(0))
 		undumpable()
 	}
+	return p
 }
+
+// signalSteps give every signal its default disposition and unblock it: what a
+// guest begins with must not depend on how we were started.
+var signalSteps = sync.OnceValue(func() []*Step {
+	p := &Program{}
+	none := Data(make([]byte, 32)) // a struct sigaction of zeros: SIG_DFL
+	for s := range sys.Signals {
+		p.Add("default signal", sys.NrRtSigaction, Int(s+1), none, Word(0), Word(8)).Ignore(sys.EINVAL) // SIGKILL and SIGSTOP
+	}
+	p.Add("unblock signals", sys.NrRtSigprocmask, Word(sys.SIG_SETMASK), Data(make([]byte, 8)), Word(0), Word(8))
+	return p.steps
+})
 
 // clean gives the child what a process begins with, where ours may differ: the
 // umask, the soft limit of open files, which the Go runtime raises, and the
 // session keyring.
-func (m *image) clean(a *Attr) {
-	sysc := func(name string, nr uintptr, ignore []sys.Errno, args ...Arg) {
-		_, _ = m.add(name, 0, sys.ForkSyscall, nr, ignore, args, nil)
-	}
-	sysc("umask", sys.NrUmask, nil, Word(0o022))
+func (a *Attr) clean(p *Program) {
+	p.Add("umask", sys.NrUmask, Word(0o022))
 	const softFiles, rlimitNofile = 1024, 7
 	if hard, err := sys.HardLimit(rlimitNofile); err == nil {
-		lim := binary.NativeEndian.AppendUint64(nil, min(softFiles, hard))
-		lim = binary.NativeEndian.AppendUint64(lim, hard)
-		sysc("setrlimit", sys.NrPrlimit64, nil, Word(0), Word(rlimitNofile), Data(lim), Word(0))
+		p.Rlimit(rlimitNofile, min(softFiles, hard), hard)
 	}
 	if a.Join != nil || a.CloneFlags&sys.CLONE_NEWUSER != 0 {
 		const joinSession = 1 // KEYCTL_JOIN_SESSION_KEYRING
-		sysc("new session keyring", sys.NrKeyctl, []sys.Errno{sys.ENOSYS, sys.EPERM, sys.EACCES, sys.EDQUOT}, Word(joinSession), Word(0))
+		p.Add("new session keyring", sys.NrKeyctl, Word(joinSession), Word(0)).Ignore(sys.ENOSYS, sys.EPERM, sys.EACCES, sys.EDQUOT)
 	}
 }
 
 // gaps lists the ranges of descriptors between those that are kept.
-func gaps(keep []int) [][2]uintptr {
+func gaps(keep []int) [][2]Arg {
 	slices.Sort(keep)
-	var out [][2]uintptr
+	var out [][2]Arg
 	next := 0
 	for _, fd := range slices.Compact(keep) {
 		if fd > next {
-			out = append(out, [2]uintptr{uintptr(next), uintptr(fd - 1)})
+			out = append(out, [2]Arg{Int(next), Int(fd - 1)})
 		}
 		next = fd + 1
 	}
-	return append(out, [2]uintptr{uintptr(next), 0xffffffff})
+	return append(out, [2]Arg{Int(next), Word(0xffffffff)})
 }
 
-// program appends the caller's steps.
-func (m *image) program(p *Program) error {
+// program appends a program's steps, with their numbers if they are to be told.
+func (m *image) program(p *Program, numbered bool) error {
 	at := map[*Step]int{}
 	for _, s := range p.steps {
-		i, err := m.add(s.name, s.index+1, s.kind, s.nr, s.ignore, s.args, at)
+		number := 0
+		if numbered {
+			number = s.index + 1
+		}
+		i, err := m.add(s, number, at)
 		if err != nil {
 			return err
 		}

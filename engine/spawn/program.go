@@ -24,7 +24,6 @@ type Program struct {
 // Step is one entry of a Program.
 type Step struct {
 	name   string
-	detail string
 	kind   uintptr
 	nr     uintptr
 	args   []Arg
@@ -37,6 +36,7 @@ type Step struct {
 type Arg struct {
 	kind  argKind
 	n     uintptr
+	name  string // of what it stands for, where a number says nothing
 	data  []byte
 	ptrs  map[int]Arg // offset in data to what the pointer there points to
 	after *Step
@@ -66,6 +66,16 @@ func Str(s string) Arg { return Data(append([]byte(s), 0)) }
 // FD is a descriptor that is open in the parent when Start is called. It stays
 // open in the child, possibly under another number, until the exec.
 func FD(fd int) Arg { return Arg{kind: argFD, n: uintptr(fd)} }
+
+// Unopened stands for a descriptor in a program that is only shown (Attr.Calls):
+// it would be opened first. Start refuses it.
+const Unopened = 1<<31 - 1
+
+// Named says what an argument is to whom it is shown: "reaper".
+func (a Arg) Named(what string) Arg {
+	a.name = what
+	return a
+}
 
 // strs is a vector of strings that ends with a null pointer, as execve wants.
 func strs(list []string) Arg {
@@ -132,12 +142,6 @@ func (s *Step) Ignore(errs ...sys.Errno) *Step {
 // Name is what errors call the step.
 func (s *Step) Name() string { return s.name }
 
-// note adds what String prints behind the name.
-func (s *Step) note(format string, args ...any) *Step {
-	s.detail = fmt.Sprintf(format, args...)
-	return s
-}
-
 // Sync makes the child stop until the hook of that name has run in the parent.
 // A child whose parent has died does not go on.
 func (p *Program) Sync(name string) *Step {
@@ -152,22 +156,8 @@ func (p *Program) syncValue(name string, v Arg) *Step {
 // String lists the program, one line per step, numbered as errors number them.
 func (p *Program) String() string {
 	var b strings.Builder
-	for _, s := range p.steps {
-		if s.kind == sys.ForkMark {
-			continue // bookkeeping, no step of its own
-		}
-		fmt.Fprintf(&b, "%3d ", s.index+1)
-		if s.kind == sys.ForkSync {
-			b.WriteString("wait for ")
-		}
-		b.WriteString(s.name)
-		if s.detail != "" {
-			b.WriteString(" " + s.detail)
-		}
-		for _, e := range s.ignore {
-			fmt.Fprintf(&b, " [%v is fine]", e)
-		}
-		b.WriteByte('\n')
+	for _, c := range p.calls(true) {
+		fmt.Fprintf(&b, "%s\n", c)
 	}
 	return b.String()
 }

@@ -35,7 +35,7 @@ func (p *Program) OpenPTY(owner ...uint32) {
 	p.SetSid()
 	p.Add("take pty", sys.NrIoctl, slave.Result(), Word(sys.TIOCSCTTY), Word(0))
 	for fd := range 3 {
-		p.Add("dup3", sys.NrDup3, slave.Result(), Int(fd), Word(0)).note("%d", fd)
+		p.Add("dup3", sys.NrDup3, slave.Result(), Int(fd), Word(0))
 	}
 	p.syncValue(syncPTY, master.Result())
 }

@@ -200,11 +200,14 @@ func (l *launch) prepare() error {
 		}
 		keep = append(keep, n)
 	}
-	for i := range files {
-		files[i] = l.image.fd(files[i])
+	stdio := make([]Arg, len(files))
+	for i, f := range files {
+		stdio[i] = Int(l.image.fd(f))
 	}
-	l.image.prelude(l.a, files, keep)
-	if err := l.image.program(l.a.Program); err != nil {
+	if err := l.image.program(l.a.prelude(stdio, gaps(keep)), false); err != nil {
+		return err
+	}
+	if err := l.image.program(l.a.Program, true); err != nil {
 		return err
 	}
 	l.image.link()
@@ -243,6 +246,9 @@ func (l *launch) files() ([]int, error) {
 
 // lift makes sure that the child's number of a descriptor is at least min.
 func (l *launch) lift(fd, min int) (int, error) {
+	if fd == Unopened {
+		return -1, errors.New("the program has a descriptor that only stands for one: it was made to be shown")
+	}
 	if n, ok := l.image.lifted[fd]; ok {
 		return n, nil
 	}

@@ -91,8 +91,6 @@ type Fork struct {
 	// scratch memory of the child
 	report ForkReport
 	byte   [8]byte
-	action [4]uintptr // a struct sigaction of zeros: SIG_DFL
-	mask   uint64     // no signal
 	req    ForkRequest
 	Serve  []byte // buffer of ForkServe
 
@@ -136,6 +134,20 @@ func (f *Fork) prepare(flags uint64) {
 	}
 }
 
+// CloneFlags are the flags of the clone3(2) that makes the child, shared or not,
+// without making it.
+func (f *Fork) CloneFlags(shared bool) uint64 {
+	if shared {
+		f.prepare(sharedFlags)
+	} else {
+		f.prepare(0)
+	}
+	return f.args.flags
+}
+
+// sharedFlags make a child that runs in our memory; see StartShared.
+const sharedFlags = unix.CLONE_VM | unix.CLONE_VFORK | unix.CLONE_PARENT_SETTID
+
 // clone returns only in the parent. Between clone3 and its end the child must
 // not allocate, grow its stack, take a lock or write a pointer to the heap: it
 // is the only thread of a copy of a running Go program.
@@ -156,16 +168,11 @@ func (f *Fork) clone() (uintptr, syscall.Errno) {
 	}
 }
 
-// child runs the calls. Every signal first gets its default disposition and is
-// unblocked: what the guest begins with must not depend on how we were started.
+// child runs the calls.
 //
 //go:nosplit
 //go:norace
 func (f *Fork) child() {
-	for s := uintptr(1); s <= 64; s++ {
-		syscall.RawSyscall6(unix.SYS_RT_SIGACTION, s, uintptr(unsafe.Pointer(&f.action)), 0, 8, 0, 0)
-	}
-	syscall.RawSyscall6(unix.SYS_RT_SIGPROCMASK, unix.SIG_SETMASK, uintptr(unsafe.Pointer(&f.mask)), 0, 8, 0, 0)
 	for i := range f.Calls {
 		c := &f.Calls[i]
 		switch c.Kind {

@@ -68,6 +68,8 @@ const (
 	NrMoveMount     = unix.SYS_MOVE_MOUNT
 	NrOpenTree      = unix.SYS_OPEN_TREE
 	NrMountSetattr  = unix.SYS_MOUNT_SETATTR
+	NrRtSigaction   = unix.SYS_RT_SIGACTION
+	NrRtSigprocmask = unix.SYS_RT_SIGPROCMASK
 )
 
 // Constants for child programs.
@@ -94,6 +96,9 @@ const (
 	SECCOMP_SET_MODE_FILTER = unix.SECCOMP_SET_MODE_FILTER
 
 	MNT_DETACH = unix.MNT_DETACH
+
+	SIG_SETMASK = unix.SIG_SETMASK
+	Signals     = 64 // the last one's number
 
 	SIGKILL = int(unix.SIGKILL)
 	SIGTERM = int(unix.SIGTERM)

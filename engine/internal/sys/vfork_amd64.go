@@ -45,7 +45,7 @@ func cloneShared(f *Fork) (pid uintptr)
 // Until this returns, Child says from another thread who the child is, once it
 // has reported anything.
 func (f *Fork) StartShared() error {
-	f.prepare(unix.CLONE_VM | unix.CLONE_VFORK | unix.CLONE_PARENT_SETTID)
+	f.prepare(sharedFlags)
 	f.args.parentTID = uint64(uintptr(unsafe.Pointer(&f.pid)))
 	// A handler that ran in the child before it has its own dispositions would
 	// run on our stack.

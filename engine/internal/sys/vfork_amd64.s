@@ -4,8 +4,6 @@
 // System calls of amd64 (asm/unistd_64.h).
 #define READ 0
 #define WRITE 1
-#define RT_SIGACTION 13
-#define RT_SIGPROCMASK 14
 #define EXIT_GROUP 231
 #define CLONE3 435
 
@@ -27,23 +25,6 @@ TEXT ·cloneShared(SB), NOSPLIT|NOFRAME, $0-16
 	RET
 
 child:
-	MOVQ $1, BX // every signal's default disposition
-signals:
-	MOVQ BX, DI
-	LEAQ Fork_action(R12), SI
-	XORL DX, DX
-	MOVQ $8, R10
-	MOVL $RT_SIGACTION, AX
-	SYSCALL
-	INCQ BX
-	CMPQ BX, $64
-	JLE signals
-	MOVL $2, DI // SIG_SETMASK
-	LEAQ Fork_mask(R12), SI
-	XORL DX, DX
-	MOVQ $8, R10
-	MOVL $RT_SIGPROCMASK, AX
-	SYSCALL
 	MOVQ Fork_Calls+0(R12), R13
 	MOVQ Fork_Calls+8(R12), BX
 	XORL R15, R15
