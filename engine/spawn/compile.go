@@ -161,20 +161,6 @@ func (a *Attr) clean(p *Program) {
 	}
 }
 
-// gaps lists the ranges of descriptors between those that are kept.
-func gaps(keep []int) [][2]Arg {
-	slices.Sort(keep)
-	var out [][2]Arg
-	next := 0
-	for _, fd := range slices.Compact(keep) {
-		if fd > next {
-			out = append(out, [2]Arg{Int(next), Int(fd - 1)})
-		}
-		next = fd + 1
-	}
-	return append(out, [2]Arg{Int(next), Word(0xffffffff)})
-}
-
 // program appends a program's steps, with their numbers if they are to be told.
 func (m *image) program(p *Program, numbered bool) error {
 	at := map[*Step]int{}
