@@ -234,15 +234,18 @@ func sameTemplate(a, b *Template) bool {
 	return a != nil && b != nil && a.Name == b.Name && a.Build == b.Build && equalJSON(a.From, b.From)
 }
 
+func count(n int, what string) string {
+	if n != 1 {
+		what += "s"
+	}
+	return fmt.Sprintf("%d %s", n, what)
+}
+
 // String describes a template's base in a line.
 func (s Source) String() string {
 	switch s.Kind {
 	case "debian":
-		suite := s.Suite
-		if suite == "" {
-			suite = "stable"
-		}
-		return fmt.Sprintf("debian %s with %d packages", suite, len(s.Packages))
+		return fmt.Sprintf("debian %s with %s", s.Suite, count(len(s.Packages), "package"))
 	case "tar":
 		return "tar " + s.Path
 	case "template":

@@ -14,6 +14,10 @@ import (
 // source converts a template's base to what rootfs builds.
 func (t *Template) source() rootfs.Source { return rootfs.Source(t.From) }
 
+// HostSuite is the release of Debian that templates are made of which name none:
+// the host's own, or "stable".
+func HostSuite() string { return rootfs.HostSuite() }
+
 // Template finds a built template, or ErrUnknownTmpl.
 func (e *Engine) Template(t *Template) (*rootfs.Template, error) {
 	key, err := e.templates().Key(t.source(), t.Build)

@@ -112,6 +112,25 @@ func TestHostSources(t *testing.T) {
 	}
 }
 
+func TestHostSuite(t *testing.T) {
+	for release, want := range map[string]string{
+		"NAME=x\nID=debian\nVERSION_CODENAME=bookworm\n": "bookworm",
+		"ID=\"debian\"\nVERSION_CODENAME='trixie'\n":     "trixie",
+		"ID=debian\n":                                         "stable",
+		"ID=debian\nVERSION_CODENAME=\n":                      "stable",
+		"ID=debian\nVERSION_CODENAME=--hook\n":                "stable",
+		"ID=ubuntu\nID_LIKE=debian\nVERSION_CODENAME=noble\n": "stable",
+	} {
+		read := func(string) ([]byte, error) { return []byte(release), nil }
+		if got := hostSuite(read); got != want {
+			t.Errorf("hostSuite of %q = %q, want %q", release, got, want)
+		}
+	}
+	if got := hostSuite(func(string) ([]byte, error) { return nil, os.ErrNotExist }); got != "stable" {
+		t.Errorf("hostSuite without os-release = %q", got)
+	}
+}
+
 func FuzzSources(f *testing.F) {
 	f.Add(deb822)
 	f.Add("deb [a=b c=d] http://x y z\n")

@@ -1,17 +1,45 @@
 package rootfs
 
 import (
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 )
+
+// stableSuite is Debian's current release, for hosts that are none.
+const stableSuite = "stable"
+
+// HostSuite is the release of Debian that this host is, by its os-release, or
+// "stable" where it is none or does not say.
+func HostSuite() string { return hostSuite(os.ReadFile) }
+
+func hostSuite(read func(string) ([]byte, error)) string {
+	rel, err := read("/etc/os-release")
+	lines := strings.Split(string(rel), "\n")
+	if err != nil || !isDebian(lines) {
+		return stableSuite
+	}
+	for _, l := range lines {
+		if v, ok := strings.CutPrefix(l, "VERSION_CODENAME="); ok {
+			if v = strings.Trim(v, `"'`); debianWord.MatchString(v) {
+				return v
+			}
+		}
+	}
+	return stableSuite
+}
+
+func isDebian(release []string) bool {
+	return slices.ContainsFunc(release, func(l string) bool { return l == "ID=debian" || l == `ID="debian"` })
+}
 
 // hostSources gives the lines of the host's own apt sources that serve a Debian
 // suite, its updates and its security archive. Other repositories of the host
 // are none of a guest's business.
 func hostSources(suite string, read func(string) ([]byte, error)) []string {
 	rel, err := read("/etc/os-release")
-	if err != nil || !slices.Contains(strings.Split(string(rel), "\n"), "ID=debian") {
+	if err != nil || !isDebian(strings.Split(string(rel), "\n")) {
 		return nil
 	}
 	files := []string{"/etc/apt/sources.list"}

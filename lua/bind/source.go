@@ -28,7 +28,7 @@ func CheckName(name string) error {
 
 // DebianSchema is debian {}.
 var DebianSchema = &Schema{Name: "debian", Doc: "A Debian or Ubuntu root made by mmdebstrap.", Keys: []Key{
-	{Name: "suite", Type: String, Default: "the host's own", Doc: `the release, such as "bookworm"`},
+	{Name: "suite", Type: String, Default: "the host's own, or stable", Doc: `the release, such as "bookworm"`},
 	{Name: "mirror", Type: String, Default: "the host's own", Doc: "URL of the archive"},
 	{Name: "variant", Type: String, Default: "minbase", Doc: "a mmdebstrap variant"},
 	{Name: "packages", Type: Strings, Doc: "packages beside the variant's"},
@@ -70,10 +70,16 @@ var SourceType = &Type{Name: "source", Want: "host(), debian {}, tar {} or a tem
 	return nil, want("host(), debian {}, tar {} or a template", v)
 }}
 
-// Debian makes a source of debian's argument.
+// Debian makes a source of debian's argument. The suite is never left open: a
+// record, a plan and the template's key all say which one it is, so that another
+// release of the host shows as a change.
 func (d *Decoder) Debian(t *lua.LTable) *engine.Source {
 	v := d.Table(DebianSchema, Place{What: "debian", Pos: d.Pos}, t)
-	return &engine.Source{Kind: "debian", Suite: Get[string](v, "suite"), Mirror: Get[string](v, "mirror"),
+	suite := Get[string](v, "suite")
+	if suite == "" {
+		suite = engine.HostSuite()
+	}
+	return &engine.Source{Kind: "debian", Suite: suite, Mirror: Get[string](v, "mirror"),
 		Variant: Get[string](v, "variant"), Packages: Get[[]string](v, "packages")}
 }
 

@@ -32,7 +32,7 @@
 
 --- A Debian or Ubuntu root made by mmdebstrap.
 ---@class vsl.debian
----@field suite? string the release, such as "bookworm" (default the host's own)
+---@field suite? string the release, such as "bookworm" (default the host's own, or stable)
 ---@field mirror? string URL of the archive (default the host's own)
 ---@field variant? string a mmdebstrap variant (default minbase)
 ---@field packages? string[] packages beside the variant's
