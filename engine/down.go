@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"sync"
@@ -13,6 +14,8 @@ type DownOptions struct {
 	Flows  func(ctx context.Context, name string) (Flows, error)
 	Remove bool // also remove the guest and all it wrote
 	Force  bool // a destroy flow that fails does not keep the guest
+	// Parallel is how many guests go down at once; 0 is 16.
+	Parallel int
 }
 
 // Down brings guests down, those first that come after others. Whatever its
@@ -37,7 +40,7 @@ func (e *Engine) Down(ctx context.Context, names []string, o DownOptions) ([]Out
 	order := sortedKeys(guests)
 	out := make([]Outcome, len(order))
 	var wg sync.WaitGroup
-	slots := make(chan struct{}, 16)
+	slots := make(chan struct{}, cmp.Or(o.Parallel, 16))
 	for i, n := range order {
 		wg.Go(func() {
 			defer close(down[n])
@@ -127,6 +130,9 @@ func (g *guest) shutDown(ctx context.Context, f *Flows) error {
 func (g *guest) boundedFlow(flow Flow) Flow {
 	if flow == nil {
 		return nil
+	}
+	if g.e.patient {
+		return flow
 	}
 	bound := g.spec.Stop.flowBound()
 	return func(ctx context.Context, _ Guest) error {

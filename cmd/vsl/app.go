@@ -14,6 +14,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"vsl/engine"
+	"vsl/lua"
+	"vsl/lua/debug"
 )
 
 // app is what the verbs of one run share. Nothing is opened before a verb asks
@@ -24,7 +26,8 @@ type app struct {
 	quiet   bool
 	verbose int // how many -v
 
-	patient bool // flows are debugged: they may take their time
+	debugger *debug.Controller // of the flows that run; nil is none
+	patient  bool              // flows are debugged: they may take their time
 
 	lab *lab // where vsl test --real brings guests up
 
@@ -59,6 +62,18 @@ func (a *app) close() {
 	a.stop()
 	a.putBack()
 	a.ui.close()
+}
+
+// luaOptions are what every recipe is read with, and the default flows are.
+func (a *app) luaOptions(e *engine.Engine) lua.Options {
+	o := lua.Options{Stdout: a.ui.notes(), Stderr: a.ui.notes()}
+	if e != nil {
+		o.Engine = e
+	}
+	if a.debugger != nil {
+		o.Debugger, o.DebugAll = a.debugger, a.patient
+	}
+	return o
 }
 
 // engine opens the state root that the global flags name.

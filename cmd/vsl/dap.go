@@ -51,7 +51,7 @@ func (a *app) runDap(ctx context.Context) error {
 }
 
 // dapVerbs are what can be launched.
-var dapVerbs = []string{"up", "plan"}
+var dapVerbs = []string{"up", "plan", "down", "restart"}
 
 // prepareDap checks what can be checked before anything runs, so that the editor
 // shows it where it was launched.
@@ -117,14 +117,12 @@ func (a *app) launched(ctx context.Context, l *dap.Launch, c *debug.Controller) 
 	if err != nil {
 		return err
 	}
+	a.debugger = c
 	if a.patient = c != nil; a.patient && o.parallel == 0 {
 		o.parallel = 1
 	}
 	if l.Verb == "plan" {
-		if c != nil {
-			o.debugger, o.debugAll = c, true
-		}
 		return a.runPlan(ctx, l.Program, l.Names, planOptions{recipeOptions: o.recipeOptions})
 	}
-	return a.upWith(ctx, c, l.Program, l.Names, o)
+	return a.runVerb(ctx, l.Verb, append([]string{l.Program}, l.Names...), o)
 }

@@ -341,3 +341,42 @@ func TestGuestDapMistakes(t *testing.T) {
 	e.Disconnect()
 	e.ends(t)
 }
+
+const dapEnds = `guest "ends" { command = { "/bin/sleep", "1000" }, stop = { timeout = "1s" }, shutdown = function(g)
+  local words = "so long"
+  print(words)
+  kill { g, graceful = true }
+end }
+`
+
+// A guest goes down, and another is restarted, under an editor that has the recipe
+// open: breakpoints in it are those of the copy kept from the boot.
+func TestGuestDapEnds(t *testing.T) {
+	for verb, report := range map[string]string{"down": "-  ends  down", "restart": ">  ends  up"} {
+		t.Run(verb, func(t *testing.T) {
+			e := newEditor(t, map[string]string{"ends.lua": dapEnds})
+			e.vsl(t, "up", e.path("ends.lua"))
+			e.Launch(map[string]any{"program": "ends.lua", "verb": verb, "names": []string{"ends"}})
+			e.Break(e.path("ends.lua"), dap.SourceBreakpoint{Line: 3})
+			e.Start()
+			stop := dapclient.Event[*dap.StoppedEvent](e.Client).Body
+			top := e.Stack(stop.ThreadId)[0]
+			if top.Line != 3 || top.Source.Path != e.path("ends.lua") {
+				t.Errorf("stopped at %+v", top)
+			}
+			e.Eval(top.Id, "repl", `words = "farewell"`)
+			e.Continue(stop.ThreadId)
+			if code := e.Exit(); code != 0 {
+				t.Errorf("exited with %d", code)
+			}
+			if out := e.Output("stderr"); out != "farewell\n" {
+				t.Errorf("printed %q", out)
+			}
+			if out := e.Output("stdout"); !strings.HasPrefix(out, report) {
+				t.Errorf("reported %q", out)
+			}
+			e.Disconnect()
+			e.ends(t)
+		})
+	}
+}

@@ -14,8 +14,10 @@ import (
 )
 
 type downOptions struct {
-	all  bool
-	json bool
+	debugOptions
+	all      bool
+	json     bool
+	parallel int // 0 is the engine's own
 }
 
 func (a *app) downCommand() *cobra.Command {
@@ -28,9 +30,12 @@ func (a *app) downCommand() *cobra.Command {
 			"a guest runs. Its files stay until vsl rm. A recipe's path or name stands for all guests\n" +
 			"that were brought up from it, or for those of them that are named after it.",
 		Example: "  vsl down web1 web2\n  vsl down --all",
-		RunE:    func(cmd *cobra.Command, args []string) error { return a.runDown(cmd.Context(), args, o) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.debugged(o.debugOptions, func() error { return a.runDown(cmd.Context(), args, o) })
+		},
 	}
 	cmd.ValidArgsFunction = a.completeGuests
+	o.flags(cmd)
 	cmd.Flags().BoolVar(&o.all, "all", false, "every guest")
 	cmd.Flags().BoolVar(&o.json, "json", false, "print what was done as JSON")
 	return cmd
@@ -45,7 +50,7 @@ func (a *app) runDown(ctx context.Context, args []string, o downOptions) error {
 	if err != nil {
 		return err
 	}
-	return a.bringDown(ctx, e, names, engine.DownOptions{}, o.json)
+	return a.bringDown(ctx, e, names, engine.DownOptions{Parallel: o.parallel}, o.json)
 }
 
 // bringDown is what down, restart and rm share.
@@ -162,7 +167,7 @@ func (k *keptFlows) of(ctx context.Context, name string) (engine.Flows, error) {
 // standard are the default flows, which need no recipe.
 func (k *keptFlows) standard() (engine.Flows, error) {
 	if k.def == nil {
-		f, err := lua.Defaults(lua.Options{Engine: k.e, Stdout: k.a.ui.notes(), Stderr: k.a.ui.notes()})
+		f, err := lua.Defaults(k.a.luaOptions(k.e))
 		if err != nil {
 			return engine.Flows{}, err
 		}

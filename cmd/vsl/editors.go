@@ -46,15 +46,18 @@ Emacs, with dape:
 A launch may say:
 
   program      the recipe's path, or the name of an embedded one (required)
-  verb         up, the default, or plan, which only reads the recipe
-  names        guests and pools to bring up; all without
+  verb         up, the default; plan, which only reads the recipe; down or restart, for guests that it brought up
+  names        guests and pools; all of the recipe without
   params       parameters, as an object; paramsFile names a file of them
   stopOnEntry  stop at the recipe's first line
   noDebug      only run it
-  parallel     guests to bring up at once; 1 unless it says more
+  parallel     guests at once; 1 unless it says more
   keep         leave what a failed guest made
   allowHost    as vsl up --allow-host
   cwd, root    where relative paths begin, and the folder that holds all state
+
+The way down is that of the copy of the recipe kept from the boot: breakpoints in the file hold while the two
+are the same, and else its stops show the copy. Parameters are those of the boot.
 
 Function breakpoints are "phase boot", for any phase, and "on:bind_ip", for any primitive. A breakpoint may
 have a condition in Lua, a number of hits (3, >= 3, > 3, % 3) and a message to print instead of stopping, with

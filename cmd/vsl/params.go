@@ -11,7 +11,6 @@ import (
 
 	"vsl/engine"
 	"vsl/lua"
-	"vsl/lua/api"
 )
 
 // recipeOptions are the flags of every verb that reads a recipe.
@@ -20,9 +19,6 @@ type recipeOptions struct {
 	file      string
 	allowHost bool
 	optional  bool // no parameter has to be given
-
-	debugger api.Debugger
-	debugAll bool
 }
 
 func (a *app) recipeFlags(cmd *cobra.Command, o *recipeOptions) {
@@ -50,12 +46,10 @@ type given struct {
 	env       func(string) (string, bool)
 	allowHost bool
 	optional  bool
-	debugger  api.Debugger
-	debugAll  bool
 }
 
 func (o *recipeOptions) given() (given, error) {
-	g := given{params: map[string]string{}, env: os.LookupEnv, allowHost: o.allowHost, optional: o.optional, debugger: o.debugger, debugAll: o.debugAll}
+	g := given{params: map[string]string{}, env: os.LookupEnv, allowHost: o.allowHost, optional: o.optional}
 	for _, p := range o.params {
 		k, v, ok := strings.Cut(p, "=")
 		if !ok || k == "" {

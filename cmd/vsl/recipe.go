@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -83,11 +84,8 @@ type loaded struct {
 
 // load reads a recipe; e may be nil where nothing will be done with it.
 func (a *app) load(ctx context.Context, e *engine.Engine, file *recipeFile, g given) (*loaded, error) {
-	o := lua.Options{Params: g.params, More: g.file, LookupEnv: g.env, Optional: g.optional, AllowHost: g.allowHost, Debugger: g.debugger, DebugAll: g.debugAll,
-		Dir: file.dir, Stdout: a.ui.notes(), Stderr: a.ui.notes()}
-	if e != nil {
-		o.Engine = e
-	}
+	o := a.luaOptions(e)
+	o.Params, o.More, o.LookupEnv, o.Optional, o.AllowHost, o.Dir = g.params, g.file, g.env, g.optional, g.allowHost, file.dir
 	r, err := lua.Load(ctx, file.path, file.src, o)
 	if err != nil {
 		return nil, &recipeError{err}
@@ -215,12 +213,15 @@ func (a *app) loadKept(ctx context.Context, e *engine.Engine, name string) (*loa
 	if err != nil {
 		return nil, err
 	}
-	path := filepath.Join(dir, origin.File)
-	src, err := os.ReadFile(path)
-	if err != nil {
+	file := &recipeFile{path: filepath.Join(dir, origin.File), origin: origin.Path}
+	if file.src, err = os.ReadFile(file.path); err != nil {
 		return nil, err
 	}
-	l, err := a.load(ctx, e, &recipeFile{path: path, src: src, origin: origin.Path}, recorded(origin))
+	if now, err := os.ReadFile(origin.Path); a.debugger != nil && err == nil && bytes.Equal(now, file.src) {
+		// Breakpoints are set in the file that somebody has open.
+		file.path, file.dir = origin.Path, dir
+	}
+	l, err := a.load(ctx, e, file, recorded(origin))
 	if err != nil {
 		return nil, err
 	}

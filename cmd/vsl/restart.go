@@ -13,7 +13,11 @@ import (
 	"vsl/lua"
 )
 
-type restartOptions struct{ all, json bool }
+type restartOptions struct {
+	debugOptions
+	all, json bool
+	parallel  int // 0 is the engine's own
+}
 
 func (a *app) restartCommand() *cobra.Command {
 	var o restartOptions
@@ -24,9 +28,12 @@ func (a *app) restartCommand() *cobra.Command {
 			"gone, by the copy kept from their last boot. The recipe is read before anything is shut down.\n" +
 			"A pool's name stands for its guests, which are restarted in turn.",
 		Example: "  vsl restart web1",
-		RunE:    func(cmd *cobra.Command, args []string) error { return a.runRestart(cmd.Context(), args, o) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.debugged(o.debugOptions, func() error { return a.runRestart(cmd.Context(), args, o) })
+		},
 	}
 	cmd.ValidArgsFunction = a.completeGuests
+	o.flags(cmd)
 	cmd.Flags().BoolVar(&o.all, "all", false, "every guest")
 	cmd.Flags().BoolVar(&o.json, "json", false, "print what was done as JSON")
 	return cmd
@@ -60,12 +67,12 @@ func (a *app) runRestart(ctx context.Context, args []string, o restartOptions) e
 		down = slices.DeleteFunc(slices.Clone(down), func(n string) bool { return slices.Contains(r.rolled, n) })
 	}
 	flows := &keptFlows{a: a, e: e}
-	if _, err := e.Down(ctx, down, engine.DownOptions{Flows: flows.of}); err != nil {
+	if _, err := e.Down(ctx, down, engine.DownOptions{Flows: flows.of, Parallel: o.parallel}); err != nil {
 		return err
 	}
 	var errs []error
 	for _, r := range plan {
-		errs = append(errs, a.bringUp(ctx, e, r.l, r.decls, engine.UpOptions{Pools: r.pools(), Restart: r.rolled}, o.json))
+		errs = append(errs, a.bringUp(ctx, e, r.l, r.decls, engine.UpOptions{Pools: r.pools(), Restart: r.rolled, Parallel: o.parallel}, o.json))
 	}
 	return errors.Join(errs...)
 }
@@ -169,7 +176,7 @@ func (a *app) loadAgain(ctx context.Context, e *engine.Engine, name string, orig
 		if err != nil {
 			return nil, err
 		}
-		flows, err := lua.Defaults(lua.Options{Engine: e, Stdout: a.ui.notes(), Stderr: a.ui.notes()})
+		flows, err := lua.Defaults(a.luaOptions(e))
 		if err != nil {
 			return nil, err
 		}

@@ -9,7 +9,10 @@ import (
 	"vsl/engine"
 )
 
-type rmOptions struct{ force, all, json bool }
+type rmOptions struct {
+	debugOptions
+	force, all, json bool
+}
 
 func (a *app) rmCommand() *cobra.Command {
 	var o rmOptions
@@ -18,10 +21,13 @@ func (a *app) rmCommand() *cobra.Command {
 		Short:   "remove guests and all they wrote",
 		Long:    "Removes guests and all they wrote. A running guest is refused without -f, which shuts it down first.",
 		Example: "  vsl rm web1\n  vsl rm -f --all",
-		RunE:    func(cmd *cobra.Command, args []string) error { return a.runRm(cmd.Context(), args, o) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.debugged(o.debugOptions, func() error { return a.runRm(cmd.Context(), args, o) })
+		},
 	}
 	cmd.ValidArgsFunction = a.completeGuests
 	cmd.Flags().BoolVarP(&o.force, "force", "f", false, "shut running guests down first")
+	o.flags(cmd)
 	cmd.Flags().BoolVar(&o.all, "all", false, "every guest")
 	cmd.Flags().BoolVar(&o.json, "json", false, "print what was done as JSON")
 	return cmd

@@ -11,16 +11,14 @@ import (
 	"github.com/spf13/cobra"
 
 	"vsl/engine"
-	"vsl/lua/debug"
 )
 
 type upOptions struct {
 	recipeOptions
+	debugOptions
 	keep     bool
 	parallel int
 	json     bool
-	debug    bool
-	step     bool
 	plan     string // a file
 }
 
@@ -51,14 +49,13 @@ func (a *app) upCommand() *cobra.Command {
 			if o.plan != "" {
 				return a.upPlan(cmd.Context(), o.plan, o)
 			}
-			return a.runUp(cmd.Context(), args[0], args[1:], o)
+			return a.debugged(o.debugOptions, func() error { return a.runUp(cmd.Context(), args[0], args[1:], o) })
 		},
 	}
 	cmd.ValidArgsFunction = a.completeRecipeThenGuests
 	a.recipeFlags(cmd, &o.recipeOptions)
 	cmd.Flags().BoolVar(&o.keep, "keep", false, "leave what a failed guest made, for a look at it")
-	cmd.Flags().BoolVar(&o.debug, "debug", false, "open a prompt where a flow fails, before it is undone")
-	cmd.Flags().BoolVar(&o.step, "step", false, "ask before each primitive")
+	o.flags(cmd)
 	cmd.Flags().IntVar(&o.parallel, "parallel", 0, "guests to bring up at once (default 16)")
 	cmd.Flags().StringVar(&o.plan, "plan", "", "carry out a plan that vsl plan --out wrote, or refuse where it does not hold any more")
 	cmd.Flags().BoolVar(&o.json, "json", false, "print what was done as JSON")
@@ -66,18 +63,6 @@ func (a *app) upCommand() *cobra.Command {
 }
 
 func (a *app) runUp(ctx context.Context, recipe string, names []string, o upOptions) error {
-	if c := a.upDebugger(o); c != nil {
-		defer c.Close()
-		return a.upWith(ctx, c.C, recipe, names, o)
-	}
-	return a.upWith(ctx, nil, recipe, names, o)
-}
-
-// upWith is up, with a debugger that may be nil.
-func (a *app) upWith(ctx context.Context, c *debug.Controller, recipe string, names []string, o upOptions) error {
-	if c != nil {
-		o.debugger, o.debugAll = c, a.patient
-	}
 	e, err := a.engine(o.keep)
 	if err != nil {
 		return err

@@ -93,7 +93,7 @@ func (c *Console) Stopped(s *Stop) Command {
 	}
 	c.File = v.level().Pos.File
 	fmt.Fprintf(c.Out, "stopped in %s: %s, at %s\n", s.Flow, s.Text, v.level().Pos)
-	if s.Reason == Primitive && c.C.Each {
+	if s.Reason == Primitive && c.C.asks() {
 		return c.ask(v)
 	}
 	c.source(v, 1)
@@ -133,7 +133,7 @@ func (c *Console) ask(v *view) Command {
 		case "n", "no":
 			return Abort
 		case "a", "all":
-			c.C.Each = false
+			c.C.Ask(false)
 			return Continue
 		case "l", "look":
 			return c.prompt(v)

@@ -142,6 +142,49 @@ func TestEach(t *testing.T) {
 	}
 }
 
+// Flows of two recipes, each in a state of its own, stop one after the other.
+func TestTwoRecipes(t *testing.T) {
+	const recipe = "guest 'web' { boot = function(g)\n  local sum = 0\n  for i = 1, 20 do\n    breakpoint()\n    sum = sum + i\n  end\nend }"
+	stops, inside := 0, 0
+	c := debug.New(front(func(s *debug.Stop) debug.Command {
+		if inside++; inside != 1 {
+			t.Error("two flows are stopped at once")
+		}
+		if got, err := s.Eval(s.Levels[0], "i"); err != nil || len(got) != 1 {
+			t.Errorf("i is %v, %v", got, err)
+		}
+		stops++
+		inside--
+		return debug.Continue
+	}))
+	done := make(chan error)
+	for range 2 {
+		e := enginetest.NewEngine()
+		r, err := lua.Load(context.Background(), "r.lua", []byte(recipe), lua.Options{Engine: e, Dir: t.TempDir(), Debugger: c, DebugAll: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer r.Close()
+		g, err := e.New(r.Guests[0].Spec)
+		if err != nil {
+			t.Fatal(err)
+		}
+		go func() { done <- r.Guests[0].Flows.Boot(context.Background(), g) }()
+	}
+	for range 2 {
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	}
+	if stops != 40 {
+		t.Errorf("%d stops", stops)
+	}
+}
+
+type front func(s *debug.Stop) debug.Command
+
+func (f front) Stopped(s *debug.Stop) debug.Command { return f(s) }
+
 // Without a debugger nothing is compiled in, and breakpoint() only warns.
 func TestPassed(t *testing.T) {
 	e := enginetest.NewEngine()

@@ -65,7 +65,7 @@ type Controller struct {
 	Front Front
 	// OnFailure stops where an error was raised that nothing catches.
 	OnFailure bool
-	// Each asks before each primitive.
+	// Each asks before each primitive; Ask sets it while flows run.
 	Each bool
 	// Log gets what breakpoints with a message say; nil is nobody.
 	Log func(f Flow, at engine.Pos, text string)
@@ -74,8 +74,8 @@ type Controller struct {
 	// Running is told when a flow begins and ends; it may be nil.
 	Running func(f Flow, begins bool)
 
-	s  *runtime.State
-	mu sync.Mutex
+	mu     sync.Mutex
+	states map[*lua.Global]*runtime.State // whose code is debugged
 	// breaks are in the order in which they were set; numbers are never used twice.
 	breaks []*Break
 	last   int
@@ -96,11 +96,23 @@ type step struct {
 
 // New makes a controller for one recipe or session.
 func New(front Front) *Controller {
-	return &Controller{Front: front, lines: map[string][]int{}, steps: map[string]step{}, pauses: map[string]Reason{}}
+	return &Controller{Front: front, states: map[*lua.Global]*runtime.State{}, lines: map[string][]int{}, steps: map[string]step{}, pauses: map[string]Reason{}}
 }
 
-// Attach tells the controller the state whose code it debugs.
-func (c *Controller) Attach(s *runtime.State) { c.s = s }
+// Attach tells the controller a state whose code it debugs: there is one for each
+// recipe.
+func (c *Controller) Attach(s *runtime.State) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.states[s.L().G] = s
+}
+
+// state is the one that a thread belongs to.
+func (c *Controller) state(l *lua.LState) *runtime.State {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.states[l.G]
+}
 
 // Loaded implements runtime.Hook.
 func (c *Controller) Loaded(file string, lines []int) {
@@ -139,7 +151,7 @@ func (c *Controller) Statement(l *lua.LState, pos engine.Pos) {
 	if !on || st.l != l {
 		return
 	}
-	depth := len(c.s.Levels(l))
+	depth := len(c.state(l).Levels(l))
 	if st.command == StepIn || st.command == StepOver && depth <= st.depth || st.command == StepOut && depth < st.depth {
 		c.stop(l, Step, "step", nil)
 	}
@@ -152,7 +164,7 @@ func (c *Controller) Phase(l *lua.LState, fn *lua.LFunction, guest, phase string
 		return nil
 	}
 	c.goOn(l, guest)
-	entry := c.s.Entry(fn)
+	entry := c.state(l).Entry(fn)
 	if hit, why := c.hits(l, entry, func(b *Break) bool { return b.Phase != "" && b.Phase == phase }); hit != nil {
 		return c.stopped(l, &Stop{Reason: Phase, Text: "phase " + phase + why, Breaks: hit}, entry)
 	}
@@ -183,7 +195,7 @@ func (c *Controller) Primitive(l *lua.LState, name, words string) error {
 		return nil
 	}
 	hit, why := c.hits(l, nil, func(b *Break) bool { return b.Primitive != "" && b.Primitive == name })
-	if c.Each || hit != nil {
+	if c.asks() || hit != nil {
 		return c.stopped(l, &Stop{Reason: Primitive, Text: words + why, Breaks: hit})
 	}
 	// The default flows have no statements to stop at.
@@ -218,21 +230,37 @@ func (c *Controller) StopAtFailures(on bool) {
 	c.OnFailure = on
 }
 
+// Ask sets Each while flows run.
+func (c *Controller) Ask(each bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.Each = each
+}
+
+func (c *Controller) asks() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.Each
+}
+
 // stop is stopped for places where an error can be raised.
 func (c *Controller) stop(l *lua.LState, reason Reason, text string, breaks []int) {
 	if err := c.stopped(l, &Stop{Reason: reason, Text: text, Breaks: breaks}); err != nil {
-		c.s.Raise(l, err)
+		c.state(l).Raise(l, err)
 	}
 }
 
 // stopped waits for the front end. levels are those of functions yet to be called.
 func (c *Controller) stopped(l *lua.LState, s *Stop, levels ...*runtime.Level) error {
-	levels = append(levels, c.s.Levels(l)...)
+	levels = append(levels, c.state(l).Levels(l)...)
 	if len(levels) == 0 {
 		return nil
 	}
 	s.Flow, s.Levels, s.c, s.l = flowOf(l), levels, c, l
-	done := c.take(l)
+	done, ok := c.take(l)
+	if !ok {
+		return nil
+	}
 	command := c.Front.Stopped(s)
 	c.mu.Lock()
 	delete(c.pauses, s.Flow.Guest)
@@ -254,7 +282,7 @@ func (c *Controller) stopped(l *lua.LState, s *Stop, levels ...*runtime.Level) e
 func (c *Controller) turn(l *lua.LState) bool {
 	for {
 		c.mu.Lock()
-		busy, mine := c.busy, c.holder == l || c.holder != nil && flowOf(c.holder) == flowOf(l) && flowOf(l) != (Flow{})
+		busy, mine := c.busy, c.holder == l || c.holder != nil && c.holder.G == l.G && flowOf(c.holder) == flowOf(l) && flowOf(l) != (Flow{})
 		c.mu.Unlock()
 		if busy == nil {
 			return true
@@ -262,7 +290,7 @@ func (c *Controller) turn(l *lua.LState) bool {
 		if mine {
 			return false
 		}
-		err := c.s.Block(l, func(ctx context.Context) error {
+		err := c.state(l).Block(l, func(ctx context.Context) error {
 			select {
 			case <-busy:
 				return nil
@@ -276,16 +304,30 @@ func (c *Controller) turn(l *lua.LState) bool {
 	}
 }
 
-// take makes l the stopped thread until the function it gives is called.
-func (c *Controller) take(l *lua.LState) (done func()) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+// take makes l the stopped thread until the function it gives is called. A thread of
+// another state may have been faster than l since its turn came: then l waits once
+// more, and is told where its context ended meanwhile.
+func (c *Controller) take(l *lua.LState) (done func(), ok bool) {
 	busy := make(chan struct{})
-	c.busy, c.holder = busy, l
+	for !c.taken(l, busy) {
+		if !c.turn(l) {
+			return nil, false
+		}
+	}
 	return func() {
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		c.busy, c.holder = nil, nil
 		close(busy)
+	}, true
+}
+
+func (c *Controller) taken(l *lua.LState, busy chan struct{}) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.busy != nil {
+		return false
 	}
+	c.busy, c.holder = busy, l
+	return true
 }

@@ -88,8 +88,8 @@ func (s *Stop) LevelsOf(guest string) []*runtime.Level {
 		}
 	}
 	s.c.mu.Unlock()
-	if l == nil {
+	if l == nil || l.G != s.l.G { // what runs in another state goes on
 		return nil
 	}
-	return s.c.s.Levels(l)
+	return s.state().Levels(l)
 }

@@ -72,13 +72,16 @@ func (c *Controller) hits(l *lua.LState, entry *runtime.Level, match func(*Break
 	}
 	level := entry
 	if level == nil {
-		levels := c.s.Levels(l)
+		levels := c.state(l).Levels(l)
 		if len(levels) == 0 {
 			return nil, ""
 		}
 		level = levels[0]
 	}
-	done := c.take(l)
+	done, ok := c.take(l)
+	if !ok {
+		return nil, ""
+	}
 	defer done()
 	for _, b := range at {
 		ok, err := c.holds(l, level, b)
@@ -87,7 +90,7 @@ func (c *Controller) hits(l *lua.LState, entry *runtime.Level, match func(*Break
 		} else if !ok {
 			continue
 		}
-		b.count++ // only by who holds the state
+		b.count++ // only by who is stopped
 		switch {
 		case !b.Hits.at(b.count):
 		case b.Log == "":
@@ -112,7 +115,7 @@ func (c *Controller) holds(l *lua.LState, v *runtime.Level, b *Break) (bool, err
 	if b.If == "" {
 		return true, nil
 	}
-	got, err := c.s.EvalAt(l, v, b.If)
+	got, err := c.state(l).EvalAt(l, v, b.If)
 	return len(got) > 0 && lua.LVAsBool(got[0]), err
 }
 
@@ -130,7 +133,7 @@ func (c *Controller) message(l *lua.LState, v *runtime.Level, text string) strin
 		case !closed:
 			return out.String() + "{" + rest
 		}
-		got, err := c.s.EvalAt(l, v, expr)
+		got, err := c.state(l).EvalAt(l, v, expr)
 		switch {
 		case err != nil:
 			out.WriteString("{error: " + err.Error() + "}")

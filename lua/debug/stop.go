@@ -24,12 +24,14 @@ type Stop struct {
 	l *lua.LState
 }
 
+func (s *Stop) state() *runtime.State { return s.c.state(s.l) }
+
 // Variables are those of a level.
-func (s *Stop) Variables(v *runtime.Level) []runtime.Variable { return s.c.s.Variables(s.l, v) }
+func (s *Stop) Variables(v *runtime.Level) []runtime.Variable { return s.state().Variables(s.l, v) }
 
 // Set gives a variable of a level the value of an expression.
 func (s *Stop) Set(v *runtime.Level, name, text string) (lua.LValue, error) {
-	got, err := s.c.s.EvalAt(s.l, v, text)
+	got, err := s.state().EvalAt(s.l, v, text)
 	if err != nil {
 		return lua.LNil, err
 	}
@@ -37,7 +39,7 @@ func (s *Stop) Set(v *runtime.Level, name, text string) (lua.LValue, error) {
 	if len(got) > 0 {
 		value = got[0]
 	}
-	if !s.c.s.SetVariable(s.l, v, name, value) {
+	if !s.state().SetVariable(s.l, v, name, value) {
 		return lua.LNil, fmt.Errorf("there is no variable %q here", name)
 	}
 	return value, nil
@@ -45,14 +47,14 @@ func (s *Stop) Set(v *runtime.Level, name, text string) (lua.LValue, error) {
 
 // Eval runs a text at a level.
 func (s *Stop) Eval(v *runtime.Level, text string) ([]lua.LValue, error) {
-	return s.c.s.EvalAt(s.l, v, text)
+	return s.state().EvalAt(s.l, v, text)
 }
 
 // Value prints a value. What a __tostring of the recipe's fails with is printed
 // in its place.
 func (s *Stop) Value(v lua.LValue) string {
 	text := ""
-	if err := s.c.s.Try(s.l, func(l *lua.LState) { text = runtime.Pretty(l, v) }); err != nil {
+	if err := s.state().Try(s.l, func(l *lua.LState) { text = runtime.Pretty(l, v) }); err != nil {
 		return "{error: " + err.Error() + "}"
 	}
 	return text
@@ -110,7 +112,7 @@ func (s *Stop) Named(v lua.LValue) (out []Item) {
 	if !ok {
 		for _, name := range api.FieldsOf(v) {
 			e := Item{Key: lua.LString(name), Value: lua.LNil}
-			e.Err = s.c.s.Try(s.l, func(l *lua.LState) { e.Value = l.GetField(v, name) })
+			e.Err = s.state().Try(s.l, func(l *lua.LState) { e.Value = l.GetField(v, name) })
 			out = append(out, e)
 		}
 		return out
@@ -164,4 +166,4 @@ func (s *Stop) SetEntry(at *runtime.Level, v lua.LValue, name, text string) (lua
 }
 
 // Source gives the lines of a text that was read, nil of one that was not.
-func (s *Stop) Source(file string) []string { return s.c.s.Source(file) }
+func (s *Stop) Source(file string) []string { return s.state().Source(file) }
