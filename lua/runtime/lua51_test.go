@@ -164,7 +164,7 @@ func runFile(t *testing.T, module, name string, ours bool) outcome {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
 	if ours {
 		for _, a := range amended[name] {
