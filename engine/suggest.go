@@ -5,12 +5,21 @@ import (
 	"strings"
 )
 
-// Nearest gives the known name that name is most likely a misspelling of, or
-// "" when none is near. Names that contain one another count as near.
-func Nearest(name string, known []string) string {
+// Misspelt gives the known name that name is most likely a misspelling of, or ""
+// when none is near, for names out of a crowd: there a short word with two letters
+// changed is another word.
+func Misspelt(name string, known []string) string {
+	limit := 1
+	if len(name) >= 6 {
+		limit = len(name) / 3
+	}
+	return within(limit, name, known)
+}
+
+// within gives the known name that is the fewest changes away, at most limit.
+func within(limit int, name string, known []string) string {
 	sorted := append([]string(nil), known...)
 	sort.Strings(sorted)
-	limit := 1 + len(name)/3
 	best, bestDist := "", limit+1
 	for _, k := range sorted {
 		if k == name {
@@ -20,6 +29,15 @@ func Nearest(name string, known []string) string {
 			best, bestDist = k, d
 		}
 	}
+	return best
+}
+
+// Nearest gives the known name that name is most likely a misspelling of, or
+// "" when none is near. Names that contain one another count as near.
+func Nearest(name string, known []string) string {
+	sorted := append([]string(nil), known...)
+	sort.Strings(sorted)
+	best := within(1+len(name)/3, name, known)
 	if best != "" || len(name) < 3 {
 		return best
 	}

@@ -232,7 +232,10 @@ func (d *Decoder) unknown(s *Schema, at Place, k lua.LValue) {
 	names := s.KeyNames()
 	switch k := k.(type) {
 	case lua.LString:
-		hint := DidYouMean(string(k), names)
+		hint := Foreign(s.Name, string(k))
+		if hint == "" {
+			hint = DidYouMean(string(k), names)
+		}
 		if hint == "" {
 			hint = "known: " + list(names)
 		}
