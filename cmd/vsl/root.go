@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -104,10 +105,12 @@ func skipGlobal(args []string) []string {
 }
 
 func misspelt(cmd *cobra.Command, what, got string) error {
-	known := verbs(cmd)
-	hint := cmd.CommandPath() + " --help lists them"
-	if near := engine.Nearest(got, known); near != "" {
+	hint := calledElsewhere(cmd, got)
+	if near := engine.Misspelt(got, verbs(cmd)); hint == "" && near != "" {
 		hint = fmt.Sprintf("did you mean %q?", near)
+	}
+	if hint == "" {
+		hint = cmd.CommandPath() + " --help lists them"
 	}
 	return &usageError{msg: fmt.Sprintf("unknown %s %q", what, got), hint: hint}
 }
@@ -122,6 +125,9 @@ func verbs(cmd *cobra.Command) []string {
 	return names
 }
 
+// lowersSafety are flags that nobody is talked into by a misspelling.
+var lowersSafety = []string{"allow-host", "force"}
+
 // flagError words a mistake in flags.
 func flagError(cmd *cobra.Command, err error) error {
 	u := &usageError{msg: err.Error(), hint: cmd.CommandPath() + " --help lists what there is"}
@@ -132,8 +138,12 @@ func flagError(cmd *cobra.Command, err error) error {
 	var missing *pflag.NotExistError
 	if errors.As(err, &missing) && len(missing.GetSpecifiedName()) > 1 {
 		var known []string
-		cmd.Flags().VisitAll(func(f *pflag.Flag) { known = append(known, f.Name) })
-		if near := engine.Nearest(missing.GetSpecifiedName(), known); near != "" {
+		cmd.Flags().VisitAll(func(f *pflag.Flag) {
+			if !slices.Contains(lowersSafety, f.Name) {
+				known = append(known, f.Name)
+			}
+		})
+		if near := engine.Misspelt(missing.GetSpecifiedName(), known); near != "" {
 			u.hint = fmt.Sprintf("did you mean --%s?", near)
 		}
 	}
