@@ -8,7 +8,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"vsl/docs"
-	"vsl/engine"
 	"vsl/lua/api"
 	"vsl/lua/bind"
 	"vsl/lua/language"
@@ -21,6 +20,7 @@ func (a *app) docCommand() *cobra.Command {
 		Use:   "doc [TOPIC]",
 		Short: "what a word of the recipe language means",
 		Long: "Explains a table, a key or a method of the recipe language, or shows a page of vsl help or a guide.\n" +
+			"Any other word is looked for in all pages, and the places are shown where they speak of it.\n" +
 			"Keys are named by the tables they are in, as far as is needed: memory, limit.memory or guest.limit.memory.\n" +
 			"Without a topic all of them are listed. It needs no network and reads no recipe.\n" +
 			"--stubs, --luacheck and --json give the language to editors, linters and programs.",
@@ -30,7 +30,7 @@ func (a *app) docCommand() *cobra.Command {
 			if o.stubs || o.luacheck || o.json {
 				return a.docForPrograms(o)
 			}
-			text, err := docText(strings.Join(args, " "))
+			text, err := docText(cmd.Root(), strings.Join(args, " "))
 			a.ui.printf("%s", text)
 			return err
 		},
@@ -160,49 +160,11 @@ func keyText(name string, k bind.Key) string {
 }
 
 // docText is a topic's text, or without a topic the list of them.
-func docText(topic string) (string, error) {
+func docText(root *cobra.Command, topic string) (string, error) {
 	if topic == "" {
 		return docIndex(), nil
 	}
-	return docOf(topic)
-}
-
-// docOf explains a topic: one of that name, or all whose last words it is.
-func docOf(topic string) (string, error) {
-	all := docEntries()
-	var names []string
-	var found []docEntry
-	for i, e := range all {
-		if e.name == topic {
-			text := e.text()
-			for _, also := range all[i+1:] {
-				if also.name == topic && also.kind == docFunction {
-					text = strings.SplitAfter(also.text(), "\n")[0] + "\n" + text
-				}
-			}
-			return text, nil
-		}
-		if strings.HasSuffix(e.name, "."+topic) || e.name == "g:"+topic || e.name == "guide/"+topic {
-			found = append(found, e)
-		}
-		names = append(names, e.name, e.name[strings.LastIndexAny(e.name, ".:/")+1:])
-	}
-	found = shortest(found)
-	if len(found) == 1 {
-		return found[0].text(), nil
-	}
-	if len(found) > 1 {
-		var b strings.Builder
-		for _, e := range found {
-			fmt.Fprintf(&b, "%s: %s\n", e.name, e.doc)
-		}
-		return b.String(), nil
-	}
-	hint := "vsl doc lists what there is"
-	if near := engine.Nearest(topic, names); near != "" {
-		hint = fmt.Sprintf("did you mean %q?", near)
-	}
-	return "", &usageError{msg: fmt.Sprintf("nothing is known of %q", topic), hint: hint}
+	return docOf(root, topic)
 }
 
 // shortest leaves out what is the same key by way of an outer table:
@@ -244,6 +206,6 @@ func docIndex() string {
 		}
 		b.WriteString("\n")
 	}
-	b.WriteString("vsl doc TOPIC explains one; a key is named as in limit.memory.\n")
+	b.WriteString("vsl doc TOPIC explains one; a key is named as in limit.memory. Any other word is looked for in all pages.\n")
 	return b.String()
 }

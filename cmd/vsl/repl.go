@@ -24,7 +24,7 @@ func (a *app) replCommand() *cobra.Command {
 			"the prompt says more. Without a terminal it runs its input and exits with what the last chunk's end was.",
 		Example: "  vsl repl\n  vsl repl ./shop.lua -p count=2\n  echo 'print(1 + 1)' | vsl repl",
 		Args:    atMost(1),
-		RunE:    func(cmd *cobra.Command, args []string) error { return a.runRepl(args, o) },
+		RunE:    func(cmd *cobra.Command, args []string) error { return a.runRepl(cmd.Root(), args, o) },
 	}
 	cmd.ValidArgsFunction = a.completeRecipeThenGuests
 	a.recipeFlags(cmd, &o)
@@ -32,7 +32,7 @@ func (a *app) replCommand() *cobra.Command {
 }
 
 // runRepl leaves Ctrl-C to the prompt, where it ends one chunk and not the session.
-func (a *app) runRepl(args []string, ro recipeOptions) error {
+func (a *app) runRepl(root *cobra.Command, args []string, ro recipeOptions) error {
 	a.stop()
 	ctx, stop := signal.NotifyContext(context.Background(), engine.Terminate)
 	defer stop()
@@ -45,7 +45,8 @@ func (a *app) runRepl(args []string, ro recipeOptions) error {
 		return err
 	}
 	p := &promptHost{a: a, e: e}
-	o := repl.Options{Host: repl.Host{Doc: docText, Topics: docTopics, List: func(ctx context.Context) error { return a.runLs(ctx, false) }, Plan: p.plan, Shell: p.shell},
+	o := repl.Options{Host: repl.Host{Doc: func(topic string) (string, error) { return docText(root, topic) }, Topics: docTopics,
+		List: func(ctx context.Context) error { return a.runLs(ctx, false) }, Plan: p.plan, Shell: p.shell},
 		Interactive: isTerminal(a.ui.in)}
 	o.Options = lua.Options{Engine: e, Params: given.params, More: given.file, LookupEnv: given.env, AllowHost: ro.allowHost, Dir: ".",
 		Stdout: a.ui.results(), Stderr: a.ui.notes(), Up: p.up, Down: p.down, Remove: p.remove}
