@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"io/fs"
 	"os"
 	"strings"
 	"time"
@@ -18,6 +19,10 @@ var (
 	Resize     os.Signal = sys.Resize
 	BrokenPipe os.Signal = sys.BrokenPipe
 )
+
+// OwnerOf is the user that a file of the host belongs to; ok is false where its
+// information is not the kernel's.
+func OwnerOf(info fs.FileInfo) (uid int, ok bool) { return sys.OwnerOf(info) }
 
 // SignalNumber is a signal's number.
 func SignalNumber(s os.Signal) int { return sys.SignalNumber(s) }

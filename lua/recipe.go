@@ -17,6 +17,7 @@ import (
 	"vsl/engine"
 	"vsl/lua/api"
 	"vsl/lua/bind"
+	"vsl/lua/modules"
 	"vsl/lua/runtime"
 	"vsl/stdlib"
 )
@@ -58,6 +59,7 @@ type Options struct {
 	Stderr    io.Writer                                        // of log.info and its kin; nil is os.Stderr
 	Stdlib    fs.FS                                            // nil is the embedded one
 	Dir       string                                           // folder that relative paths begin at; "" is the recipe's
+	UserDir   string                                           // where require looks after Dir, modules.UserFolder; "" is nowhere
 
 	// Debugger is told of what runs, and may stop it; nil is none. It is for one recipe.
 	Debugger api.Debugger
@@ -83,8 +85,8 @@ type Recipe struct {
 	BuildFlows map[string]engine.Flow
 	// Default are the flows of guests that have none of their own.
 	Default engine.Flows
-	// Files are the modules read from the recipe's folder.
-	Files []string
+	// Files are the modules that were read.
+	Files []modules.File
 
 	api     *api.API
 	patient bool // reading may take its time
@@ -126,7 +128,7 @@ func newState(o Options, session bool) *runtime.State {
 	if lib == nil {
 		lib = stdlib.FS
 	}
-	ro := runtime.Options{Dir: o.Dir, Stdlib: lib, Stdout: o.Stdout, Session: session, HookAll: o.DebugAll}
+	ro := runtime.Options{Dir: o.Dir, UserDir: o.UserDir, Stdlib: lib, Stdout: o.Stdout, Session: session, HookAll: o.DebugAll}
 	if o.Debugger != nil {
 		ro.Hook = o.Debugger
 	}

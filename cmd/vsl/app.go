@@ -16,6 +16,7 @@ import (
 	"vsl/engine"
 	"vsl/lua"
 	"vsl/lua/debug"
+	"vsl/lua/modules"
 )
 
 // app is what the verbs of one run share. Nothing is opened before a verb asks
@@ -66,7 +67,7 @@ func (a *app) close() {
 
 // luaOptions are what every recipe is read with, and the default flows are.
 func (a *app) luaOptions(e *engine.Engine) lua.Options {
-	o := lua.Options{Stdout: a.ui.notes(), Stderr: a.ui.notes()}
+	o := lua.Options{UserDir: modules.UserFolder(), Stdout: a.ui.notes(), Stderr: a.ui.notes()}
 	if e != nil {
 		o.Engine = e
 	}

@@ -10,8 +10,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"vsl/lua/language"
 	"vsl/lua/lint"
+	"vsl/lua/modules"
 	"vsl/recipes"
 )
 
@@ -57,7 +57,7 @@ func (a *app) runLint(args []string, json bool) error {
 	for _, f := range files {
 		o := lint.Options{}
 		if !f.embedded {
-			o.Find = language.Beside(filepath.Dir(f.path))
+			o.Find = (&modules.Folders{Own: filepath.Dir(f.path), User: modules.UserFolder()}).Find
 		}
 		all = append(all, lint.Text(f.path, string(f.src), o)...)
 	}

@@ -29,9 +29,7 @@ const savedVersion = 1
 
 // savePlan writes a plan for vsl up --plan.
 func (a *app) savePlan(path string, l *loaded, names []string, p *engine.Plan) error {
-	if _, err := l.keeper(); err != nil { // which finds the digest
-		return err
-	}
+	l.keeper() // which finds the digest
 	e, err := a.engine(false)
 	if err != nil {
 		return err
@@ -70,9 +68,7 @@ func (a *app) upPlan(ctx context.Context, path string, o upOptions) error {
 	if err := l.validate(); err != nil {
 		return err
 	}
-	if _, err := l.keeper(); err != nil {
-		return err
-	}
+	l.keeper()
 	if l.origin.Digest != saved.Digest {
 		return stale(path, "the recipe was changed")
 	}

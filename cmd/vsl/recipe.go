@@ -162,32 +162,21 @@ func (l *loaded) validate() error {
 	return nil
 }
 
-// texts are the recipe and the modules it read, by their paths below its folder.
-func (l *loaded) texts() (map[string][]byte, error) {
-	texts := map[string][]byte{l.origin.File: l.file.src}
-	base, err := filepath.Abs(filepath.Dir(l.file.path))
-	if err != nil {
-		return nil, err
-	}
+// texts are the recipe and the modules it read, as they were read: one of the user's
+// folder by its path below that, so that beside a kept recipe it is found as well.
+func (l *loaded) texts() map[string][]byte {
+	texts := map[string][]byte{}
 	for _, f := range l.Files {
-		rel, err := filepath.Rel(base, f)
-		if err != nil || !filepath.IsLocal(rel) {
-			continue // an embedded recipe has no folder of its own
-		}
-		if texts[rel], err = os.ReadFile(f); err != nil {
-			return nil, err
-		}
+		texts[filepath.FromSlash(f.Rel)] = f.Text
 	}
-	return texts, nil
+	texts[l.origin.File] = l.file.src
+	return texts
 }
 
 // keeper gives what writes the recipe into a guest's folder, and notes in the
 // origin which one it is: for all guests the files are read once.
-func (l *loaded) keeper() (func(dir string) error, error) {
-	texts, err := l.texts()
-	if err != nil {
-		return nil, err
-	}
+func (l *loaded) keeper() func(dir string) error {
+	texts := l.texts()
 	h := sha256.New()
 	for _, name := range slices.Sorted(maps.Keys(texts)) {
 		fmt.Fprintf(h, "%q %d\n%s", name, len(texts[name]), texts[name])
@@ -204,7 +193,7 @@ func (l *loaded) keeper() (func(dir string) error, error) {
 			}
 		}
 		return nil
-	}, nil
+	}
 }
 
 // loadKept reads the recipe that a guest was booted with.

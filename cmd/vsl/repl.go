@@ -11,6 +11,7 @@ import (
 	"vsl/engine"
 	"vsl/lua"
 	"vsl/lua/debug"
+	"vsl/lua/modules"
 	"vsl/lua/repl"
 )
 
@@ -48,7 +49,7 @@ func (a *app) runRepl(root *cobra.Command, args []string, ro recipeOptions) erro
 	o := repl.Options{Host: repl.Host{Doc: func(topic string) (string, error) { return docText(root, topic) }, Topics: docTopics,
 		List: func(ctx context.Context) error { return a.runLs(ctx, false) }, Plan: p.plan, Shell: p.shell},
 		Interactive: isTerminal(a.ui.in)}
-	o.Options = lua.Options{Engine: e, Params: given.params, More: given.file, LookupEnv: given.env, AllowHost: ro.allowHost, Dir: ".",
+	o.Options = lua.Options{Engine: e, Params: given.params, More: given.file, LookupEnv: given.env, AllowHost: ro.allowHost, Dir: ".", UserDir: modules.UserFolder(),
 		Stdout: a.ui.results(), Stderr: a.ui.notes(), Up: p.up, Down: p.down, Remove: p.remove}
 	if len(args) > 0 {
 		file, err := findRecipe(args[0])

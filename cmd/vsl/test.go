@@ -14,6 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"vsl/lua/modules"
 	"vsl/lua/test"
 )
 
@@ -159,7 +160,7 @@ func (a *app) printTestFile(file string, results []test.Result) {
 
 // testOptions makes the runner's options of the verb's.
 func (a *app) testOptions(o testOptions) (test.Options, error) {
-	to := test.Options{Update: o.update, Timeout: o.timeout, Output: a.ui.notes()}
+	to := test.Options{Update: o.update, Timeout: o.timeout, UserDir: modules.UserFolder(), Output: a.ui.notes()}
 	if o.run != "" {
 		re, err := regexp.Compile(o.run)
 		if err != nil {

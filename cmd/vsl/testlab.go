@@ -117,10 +117,7 @@ func (b *labBench) Up(ctx context.Context, r *test.Loaded, names []string) error
 	for _, d := range decls {
 		b.used[d.Spec.Name] = r
 	}
-	keep, err := l.keeper()
-	if err != nil {
-		return err
-	}
+	keep := l.keeper()
 	flows := &keptFlows{a: b.a, e: b.e}
 	_, err = b.e.Up(ctx, decls, engine.UpOptions{Origin: l.origin, Keep: keep, Ends: flows.of, Pools: l.pools(names)})
 	b.a.ui.live.end()

@@ -87,10 +87,7 @@ func (a *app) runUp(ctx context.Context, recipe string, names []string, o upOpti
 
 // bringUp is what up and restart share.
 func (a *app) bringUp(ctx context.Context, e *engine.Engine, l *loaded, decls []engine.Declared, o engine.UpOptions, json bool) error {
-	keep, err := l.keeper()
-	if err != nil {
-		return err
-	}
+	keep := l.keeper()
 	if len(decls) > 1 {
 		manySystemCalls()
 	}

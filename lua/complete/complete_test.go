@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"vsl/lua/language"
+	"vsl/lua/modules"
 	"vsl/lua/syntax"
 )
 
@@ -68,6 +69,7 @@ func TestAt(t *testing.T) {
 		{fmt.Sprintf(guest, "if g.state == \"|\" then end"), "", "declared stopped running frozen", "", true},
 		{fmt.Sprintf(guest, "retry { function() end, | }"), "", "attempts delay", "", false},
 		{"local std = require \"vsl.std\"\nprint(std.|)", "", "trim merge split", "exec", false},
+		{"local std = require \"vsl.std\"\nprint(std.json.|)", "", "decode encode list null", "trim", false},
 		{"local std = require \"|\"", "", "vsl.flows vsl.std", "", true},
 		{"local x = param.|", "", "string int secret cidr", "trim", false},
 		{"local x = param.int(\"n\", { m| })", "m", "min max default doc", "pattern", false},
@@ -134,6 +136,7 @@ guest "a" { limit = limits, ready = probe.http { port = 80 }, boot = function(g)
   g:exec { "id", check = true }
   print(std.trim(g.name))
 end }
+print(std.sha256, std.json.decode)
 print(std.merge)
 `
 	a := language.Analyse(language.Load(), syntax.Parse(text), nil)
@@ -145,6 +148,8 @@ print(std.merge)
 		{"port", "the port, 1 to 65535"},
 		{"exec", "`g:exec(command: vsl.exec): vsl.Result`: Runs a command"},
 		{"check", "raise an error when the command fails"},
+		{"sha256", "`vsl.std.sha256(text: string): string`: gives the SHA-256 of a text, as 64 hexadecimal digits."},
+		{"decode", "`vsl.std.json.decode(text: string): any`: reads JSON"},
 		{"trim", "**vsl.std.trim(s)**\n\ntakes the space off both ends."},
 		{"g.name", "parameter **g**: a guest"},
 		{"name)", "The guest's name."},
@@ -163,8 +168,8 @@ print(std.merge)
 
 func TestDefinition(t *testing.T) {
 	text := "local m = require \"m\"\nlocal function f() return m.twice(2) end\nlocal x = f()\nprint(x)\n"
-	find := func(string) (string, string, bool) {
-		return "/m.lua", "local m = {}\nfunction m.twice(n) return 2 * n end\nreturn m\n", true
+	find := func(string) (*modules.File, error) {
+		return &modules.File{Path: "/m.lua", Text: []byte("local m = {}\nfunction m.twice(n) return 2 * n end\nreturn m\n")}, nil
 	}
 	a := language.Analyse(language.Load(), syntax.Parse(text), find)
 	for _, c := range []struct{ at, want string }{{"f()\nprint", "f"}, {"x)", "x"}, {"m.twice", "m"}, {"twice", "twice in /m.lua"}, {"\"m\"", " in /m.lua"}, {"print", "none"}} {

@@ -2,10 +2,9 @@ package language
 
 import (
 	"io/fs"
-	"os"
-	"path/filepath"
 	"strings"
 
+	"vsl/lua/modules"
 	"vsl/lua/std"
 	"vsl/lua/syntax"
 	"vsl/stdlib"
@@ -28,8 +27,8 @@ type Export struct {
 	At      syntax.Span
 }
 
-// Finder gives the text of a module beside the recipe, and its path.
-type Finder func(name string) (path, text string, ok bool)
+// Finder reads a module that is not of the standard library, as modules.Folders do.
+type Finder func(name string) (*modules.File, error)
 
 // FindModule reads a module: of the standard library, or by find, which may be nil.
 func FindModule(name string, find Finder) *Module {
@@ -42,13 +41,14 @@ func FindModule(name string, find Finder) *Module {
 		}
 		text = string(data)
 	} else {
-		var ok bool
 		if find == nil {
 			return nil
 		}
-		if m.Path, text, ok = find(name); !ok {
+		file, err := find(name)
+		if err != nil {
 			return nil
 		}
+		m.Path, text = file.Path, string(file.Text)
 	}
 	m.File = syntax.Parse(text)
 	m.Members = map[string]*Export{}
@@ -76,30 +76,6 @@ func (m *Module) native() {
 		m.Members[n.Name] = &Export{Word: w, Example: n.Example}
 	}
 }
-
-// Beside finds modules as require does: in one folder, and nowhere outside it.
-func Beside(dir string) Finder {
-	return func(name string) (string, string, bool) {
-		root, err := os.OpenRoot(dir)
-		if err != nil {
-			return "", "", false
-		}
-		defer root.Close()
-		rel := strings.ReplaceAll(name, ".", "/")
-		for _, try := range []string{rel + ".lua", rel + "/init.lua"} {
-			if info, err := root.Stat(try); err != nil || !info.Mode().IsRegular() || info.Size() > maxModule {
-				continue
-			}
-			if text, err := root.ReadFile(try); err == nil {
-				return filepath.Join(dir, try), string(text), true
-			}
-		}
-		return "", "", false
-	}
-}
-
-// maxModule is how large a module may be: as the interpreter has it.
-const maxModule = 4 << 20
 
 // StdlibModules names the modules of the standard library.
 func StdlibModules() []string {

@@ -1,6 +1,8 @@
 package lint
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -139,8 +141,14 @@ func (l *linter) module(c *syntax.Call) {
 		l.add("no-module", k.Span, fmt.Sprintf("no module %q in the standard library", name), bind.DidYouMean(name, language.StdlibModules()))
 		return
 	}
-	l.add("no-module", k.Span, fmt.Sprintf("no module %q: there is no %s.lua beside the recipe", name, strings.ReplaceAll(name, ".", "/")),
-		bind.DidYouMean(name, language.StdlibModules()))
+	msg, hint := "", bind.DidYouMean(name, language.StdlibModules())
+	if _, err := l.o.Find(name); err != nil {
+		var mistake *bind.Error
+		if msg = err.Error(); errors.As(err, &mistake) {
+			msg, hint = mistake.Msg, cmp.Or(mistake.Hint, hint)
+		}
+	}
+	l.add("no-module", k.Span, msg, hint)
 }
 
 // member looks whether an object has what is taken of it.

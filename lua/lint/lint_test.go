@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"vsl/lua/modules"
 	"vsl/recipes"
 	"vsl/stdlib"
 )
@@ -82,12 +83,11 @@ func TestFindings(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	find := func(name string) (string, string, bool) {
-		if name == "common" {
-			return "common.lua", "local m = { size = 1 }\nfunction m.twice(n) return 2 * n end\nreturn m\n", true
-		}
-		return "", "", false
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "common.lua"), []byte("local m = { size = 1 }\nfunction m.twice(n) return 2 * n end\nreturn m\n"), 0o600); err != nil {
+		t.Fatal(err)
 	}
+	find := (&modules.Folders{Own: dir}).Find
 	line, seen := 0, map[string]bool{}
 	var updated []string
 	for _, chunk := range strings.Split(string(data), "---\n") {

@@ -12,6 +12,7 @@ import (
 	"vsl/lua"
 	"vsl/lua/bind"
 	"vsl/lua/lint"
+	"vsl/lua/modules"
 	"vsl/lua/syntax"
 )
 
@@ -101,7 +102,7 @@ func worded(msg, hint string) string {
 func (s *Server) check(ctx context.Context, path, text string, f *syntax.File) []diagnostic {
 	ctx, cancel := context.WithTimeout(ctx, checkTime)
 	defer cancel()
-	r, err := lua.Load(ctx, path, []byte(text), lua.Options{Optional: true, Stdout: io.Discard, Stderr: io.Discard})
+	r, err := lua.Load(ctx, path, []byte(text), lua.Options{Optional: true, UserDir: modules.UserFolder(), Stdout: io.Discard, Stderr: io.Discard})
 	if err == nil {
 		defer r.Close()
 		var specs []*engine.Spec

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"vsl/lua/language"
+	"vsl/lua/modules"
 	"vsl/lua/syntax"
 )
 
@@ -64,7 +65,7 @@ func (d *doc) find() language.Finder {
 	if d.path == "" {
 		return nil
 	}
-	return language.Beside(filepath.Dir(d.path))
+	return (&modules.Folders{Own: filepath.Dir(d.path), User: modules.UserFolder()}).Find
 }
 
 // pathOf gives a file's path of its URI, or "".

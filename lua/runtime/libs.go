@@ -19,7 +19,7 @@ var refused = map[string]string{
 	"load":           `recipes do not compile text`,
 	"loadstring":     `recipes do not compile text`,
 	"debug":          `the debug library is not part of recipes`,
-	"package":        `require looks in the recipe's folder and in vsl.*`,
+	"package":        `require looks in the recipe's folder, in the user's, and in vsl.*`,
 	"module":         `return a table from the file instead`,
 	"getfenv":        `environments are not part of recipes`,
 	"setfenv":        `environments are not part of recipes`,

@@ -5,11 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"maps"
-	"os"
-	"path"
 	"slices"
 	"strings"
 
@@ -18,10 +15,8 @@ import (
 
 	"vsl/engine"
 	"vsl/lua/bind"
+	"vsl/lua/modules"
 )
-
-// maxSource bounds the text of one recipe or module.
-const maxSource = 4 << 20
 
 // ErrIncomplete says that a text ends in the middle of a statement.
 var ErrIncomplete = errors.New("the text ends too early")
@@ -46,8 +41,8 @@ func (s *State) Compile(name string, text []byte) (*lua.LFunction, []error, erro
 }
 
 func (s *State) compile(name string, text []byte, stdlib bool) (fn *lua.LFunction, mistakes []error, err error) {
-	if len(text) > maxSource {
-		return nil, nil, fmt.Errorf("%s: larger than %d MB", name, maxSource>>20)
+	if len(text) > modules.MaxSize {
+		return nil, nil, fmt.Errorf("%s: larger than %d MB", name, modules.MaxSize>>20)
 	}
 	src := &source{text: text, stdlib: stdlib}
 	s.sources[name] = src
@@ -116,8 +111,8 @@ func syntaxError(name string, text []byte, err error) error {
 
 var moduleName = bind.LazyRE(`^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$`)
 
-// require reads a module from the recipe's own folder, or vsl.* from the
-// embedded library. Nothing else is looked at, no environment variable counts.
+// require reads a module from the recipe's own folder or the user's, or vsl.* from
+// the embedded library. Nothing else is looked at.
 func (s *State) require(l *lua.LState) int {
 	name := l.CheckString(1)
 	if v, ok := s.modules[name]; ok {
@@ -185,32 +180,12 @@ func (s *State) module(name string) (file string, text []byte, stdlib bool, err 
 		}
 		return rel + ".lua", text, true, nil
 	}
-	missing := &bind.Error{Msg: fmt.Sprintf("no module %q: there is no %s.lua beside the recipe", name, rel)}
-	if s.opts.Dir == "" {
-		return "", nil, false, missing
-	}
-	root, err := os.OpenRoot(s.opts.Dir)
+	m, err := s.folders.Find(name)
 	if err != nil {
 		return "", nil, false, err
 	}
-	defer root.Close()
-	for _, try := range []string{rel + ".lua", rel + "/init.lua"} {
-		f, err := root.Open(try)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
-		if err != nil {
-			return "", nil, false, &bind.Error{Msg: fmt.Sprintf("module %q: %v", name, err)}
-		}
-		text, err := io.ReadAll(io.LimitReader(f, maxSource+1))
-		f.Close()
-		if err != nil {
-			return "", nil, false, &bind.Error{Msg: fmt.Sprintf("module %q: %v", name, err)}
-		}
-		s.files = append(s.files, path.Join(s.opts.Dir, try))
-		return path.Join(s.opts.Dir, try), text, false, nil
-	}
-	return "", nil, false, missing
+	s.files = append(s.files, *m)
+	return m.Path, m.Text, false, nil
 }
 
 func (s *State) stdlibModules() []string {

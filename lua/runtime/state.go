@@ -8,17 +8,20 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"slices"
 	"sync"
 
 	lua "github.com/yuin/gopher-lua"
 	"github.com/yuin/gopher-lua/ast"
 
 	"vsl/engine"
+	"vsl/lua/modules"
 )
 
 // Options say what a state may reach.
 type Options struct {
-	Dir     string    // folder of the recipe: where require looks; "" allows only the standard library
+	Dir     string    // folder of the recipe: where require looks; "" is none
+	UserDir string    // where it looks then; "" is none
 	Stdlib  fs.FS     // holds vsl/*.lua
 	Stdout  io.Writer // of print; nil is os.Stdout
 	Session bool      // a session: assigning a new global declares it
@@ -41,7 +44,8 @@ type State struct {
 	tables  []origin
 	sources map[string]*source
 	modules map[string]lua.LValue
-	files   []string
+	folders modules.Folders
+	files   []modules.File
 	errs    []error
 	guard   guard
 	faults  *lua.LTable // metatable of error objects
@@ -71,7 +75,8 @@ func New(o Options) *State {
 	if o.Stdout == nil {
 		o.Stdout = os.Stdout
 	}
-	s := &State{opts: o, origins: map[*lua.LTable]origin{}, sources: map[string]*source{}, modules: map[string]lua.LValue{}}
+	s := &State{opts: o, origins: map[*lua.LTable]origin{}, sources: map[string]*source{}, modules: map[string]lua.LValue{},
+		folders: modules.Folders{Own: o.Dir, User: o.UserDir}}
 	s.l = lua.NewState(lua.Options{
 		SkipOpenLibs: true, CallStackSize: 4096, MinimizeStackMemory: true, IncludeGoStackTrace: true,
 		RegistrySize: 1024, RegistryMaxSize: 1 << 20, RegistryGrowStep: 4096,
@@ -104,11 +109,11 @@ func (s *State) Close() {
 // nothing runs: before the first Do, or inside one.
 func (s *State) L() *lua.LState { return s.l }
 
-// Files lists the module files that were read from the recipe's folder.
-func (s *State) Files() []string {
+// Files lists the module files that were read.
+func (s *State) Files() []modules.File {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return append([]string(nil), s.files...)
+	return slices.Clone(s.files)
 }
 
 // SetReading switches between reading, in which the places of tables are

@@ -144,7 +144,7 @@ func (r *run) load(l *glua.LState, v bind.Values) (*Loaded, error) {
 		x.Src = text
 	}
 	o := lua.Options{Engine: r.bench, Params: bind.Get[map[string]string](v, "params"), AllowHost: x.AllowHost,
-		Stdout: r.o.Output, Stderr: r.o.Output, Dir: filepath.Dir(filepath.Join(r.dir, file))}
+		Stdout: r.o.Output, Stderr: r.o.Output, Dir: filepath.Dir(filepath.Join(r.dir, file)), UserDir: r.o.UserDir}
 	if _, ok := r.bench.(*memory); ok {
 		o.Sleep = enginetest.Sleep
 	}

@@ -55,6 +55,8 @@ type Options struct {
 	Match func(name string) bool
 	// Timeout bounds each test; 0 is a minute.
 	Timeout time.Duration
+	// UserDir is where require looks after the test's folder; "" is nowhere.
+	UserDir string
 	// Output takes what tests and recipes print; nil is standard error.
 	Output io.Writer
 }
@@ -114,7 +116,7 @@ func Run(ctx context.Context, path string, o Options, report func(Result)) error
 	if o.Timeout == 0 {
 		o.Timeout = time.Minute
 	}
-	s := runtime.New(runtime.Options{Dir: dir, Stdlib: stdlib.FS, Stdout: o.Output})
+	s := runtime.New(runtime.Options{Dir: dir, UserDir: o.UserDir, Stdlib: stdlib.FS, Stdout: o.Output})
 	defer s.Close()
 	r := &run{ctx: ctx, path: path, dir: dir, o: o, groups: []*group{{}}}
 	r.a = api.Open(s, api.Options{Dir: dir, Log: o.Output})

@@ -61,7 +61,7 @@ func TestEvaluatingHasNoSideEffects(t *testing.T) {
 	dir := t.TempDir()
 	recipe := filepath.Join(dir, "recipe.lua")
 	text := `
-local shared = require "shared"
+local shared, mine, std = require "shared", require "mine", require "vsl.std"
 local n = param.int("n", { default = 2, doc = "how many" })
 local root = template "root" { from = debian { packages = { "nginx-light" } }, build = function(t) t:write("/x", "y") end }
 for i = 1, n do
@@ -72,14 +72,18 @@ for i = 1, n do
   }
 end
 pool "p" { size = 2, each = function(i) return { command = { "sleep", "1" } } end }
-log.info("read", { n = n })
+log.info("read", { n = n, json = std.json.encode(mine), sum = std.sha256("x"), new = std.semver.satisfies("1.2.3", "^1") })
 print(os.time(), pcall(function() kill { "web1" } end))
 `
-	for name, data := range map[string]string{"recipe.lua": text, "shared.lua": `return { memory = "64M" }`, "key": "k"} {
+	for name, data := range map[string]string{"recipe.lua": text, "shared.lua": `return { memory = "64M" }`, "key": "k", "vsl/lua/mine.lua": "return { 1 }"} {
+		if err := os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o700); err != nil {
+			t.Fatal(err)
+		}
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(data), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
+	t.Setenv("XDG_CONFIG_HOME", dir)
 	for _, argv := range [][]string{{"check", recipe}, {"plan", "-v", recipe}, {"plan", "-vv", recipe}, {"plan", "--json", recipe}, {"lint", recipe}, {"up", recipe, "--help"}} {
 		t.Run(strings.Join(argv[:1], " "), func(t *testing.T) {
 			trace := filepath.Join(t.TempDir(), "trace")
