@@ -164,6 +164,8 @@ func (a *Attr) clean(p *Program) {
 // program appends a program's steps, with their numbers if they are to be told.
 func (m *image) program(p *Program, numbered bool) error {
 	at := map[*Step]int{}
+	m.calls = slices.Grow(m.calls, len(p.steps))
+	m.names, m.number = slices.Grow(m.names, len(p.steps)), slices.Grow(m.number, len(p.steps))
 	for _, s := range p.steps {
 		number := 0
 		if numbered {
@@ -173,7 +175,9 @@ func (m *image) program(p *Program, numbered bool) error {
 		if err != nil {
 			return err
 		}
-		at[s] = i
+		if s.used {
+			at[s] = i
+		}
 	}
 	return nil
 }

@@ -28,7 +28,8 @@ type Step struct {
 	nr     uintptr
 	args   []Arg
 	ignore []sys.Errno
-	index  int // from 0
+	index  int  // from 0
+	used   bool // its result is
 }
 
 // Arg is an argument of a system call: a number, memory, a descriptor of ours
@@ -127,7 +128,10 @@ func (p *Program) Len() int {
 }
 
 // Result is what the step returns, as an argument of later steps.
-func (s *Step) Result() Arg { return Arg{kind: argResult, after: s} }
+func (s *Step) Result() Arg {
+	s.used = true
+	return Arg{kind: argResult, after: s}
+}
 
 // Ignore makes errors no failure of the program; at most four per step. The
 // step's result is then -1.
