@@ -64,7 +64,7 @@ func show(fn func(c *Console, v *view, arg string)) func(*Console, *view, string
 func verbs() []verb {
 	return []verb{
 		{[]string{"cont", "c"}, "", "go on", resume(Continue)},
-		{[]string{"step", "s"}, "", "to the next statement, into functions", resume(StepIn)},
+		{[]string{"step", "s"}, "", "to the next statement, into functions and coroutines", resume(StepIn)},
 		{[]string{"next", "n"}, "", "to the next statement of this function", resume(StepOver)},
 		{[]string{"finish", "f"}, "", "to the end of this function", resume(StepOut)},
 		{[]string{"abort"}, "", "let the flow fail here, which undoes it", resume(Abort)},

@@ -67,6 +67,20 @@ guest "web" {
 }
 `
 
+const inCoroutine = `guest "web" {
+  boot = function(g)
+    local co = coroutine.wrap(function(a)
+      local b = a + 1
+      local got = coroutine.yield(b)
+      return got + b
+    end)
+    local x = co(1)
+    local y = co(10)
+    print(x, y)
+  end,
+}
+`
+
 func TestConsole(t *testing.T) {
 	for _, c := range []struct {
 		name, recipe, input string
@@ -91,6 +105,12 @@ func TestConsole(t *testing.T) {
 		{"abort", counting, ".break 13\n.cont\n.abort\n", []string{"at r.lua:13"}, "ended at the debugger's prompt"},
 		{"on a primitive of the default flow", "guest \"web\" { limit = { memory = '1M' } }\n", ".break on:limit\n.cont\ng.name\nspec.limit.memory\n.cont\n", []string{"web: set limits memory=1048576", "\"web\"\n1048576"}, ""},
 		{"breakpoint in a coroutine", "guest \"web\" { boot = function(g)\n  local co = coroutine.wrap(function(a) local b = a + 1 breakpoint() coroutine.yield(b) end)\n  print('got', co(1))\nend }\n", ".cont\n.locals\nb = 7\n.cont\n", []string{"breakpoint(), at r.lua:2", "a = 1\nb = 2", "got\t7"}, ""},
+		{"into a coroutine, over a yield, and in again", inCoroutine, ".break 8\n.cont\n.step\n.bt\n.locals\n.next\n.locals\n.up\n.locals\n.next\n.bt\n.step\n.locals\n.finish\n.cont\n",
+			[]string{"breakpoint 1, at r.lua:8", "step, at r.lua:4", "> r.lua:4: in a coroutine\n  r.lua:8: ", "a = 1\n", "step, at r.lua:5", "a = 1\nb = 2\n", "r.lua:8: ", "co = function", "step, at r.lua:9", "> r.lua:9: in the recipe\n", "step, at r.lua:6", "b = 2\ngot = 10\n", "step, at r.lua:10", "2\t12\n"}, ""},
+		{"next does not go into a coroutine", inCoroutine, ".break 8\n.cont\n.next\n.next\n.cont\n", []string{"at r.lua:8", "step, at r.lua:9", "step, at r.lua:10", "2\t12\n"}, ""},
+		{"out of a coroutine", inCoroutine, ".break 4\n.cont\nb, a = 5, 7\na\n.finish\n.cont\n", []string{"breakpoint 1, at r.lua:4", "\n7\n", "step, at r.lua:9", "8\t18\n"}, ""},
+		{"into create and resume", "guest \"web\" { boot = function(g)\n  local co = coroutine.create(function(a)\n    local b = a\n    coroutine.yield(b)\n  end)\n  print(coroutine.resume(co, 3))\nend }\n", ".break 6\n.cont\n.step\n.step\n.bt\n.locals\n.finish\n.cont\n",
+			[]string{"at r.lua:6", "step, at r.lua:3", "step, at r.lua:4", "> r.lua:4: in a coroutine\n  r.lua:6: in the recipe\n", "a = 3\nb = 3\n", "true\t3\n"}, ""},
 		{"breakpoint in parallel", "guest \"web\" { boot = function(g)\n  print(parallel {\n    function() local a = 1 breakpoint() return a end,\n    function() local b = 2 breakpoint() return b end })\nend }\n", ".cont\n.locals\n.cont\n.locals\n.cont\n", []string{"breakpoint()", "breakpoint()", "1\t2"}, ""},
 		{"tail calls", "guest \"web\" { boot = function(g)\n  local function f(n) if n == 0 then breakpoint() return 1 end return f(n - 1) end\n  return f(50)\nend }\n", ".cont\n.bt\nn\n.cont\n", []string{"breakpoint(), at r.lua:2", "\n0\n"}, ""},
 		{"a chunk of several lines, and mistakes", counting, ".break 13\n.cont\nfor i = 1, 2 do\n  print(\"line\", i)\nend\n1 +\n2\nx x\n.nosuch\n.cont\n", []string{"line\t1\nline\t2", "\n3\n", "error: ", "unknown command .nosuch", "total\t14"}, ""},

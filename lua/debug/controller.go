@@ -46,7 +46,7 @@ type Command int
 // The commands.
 const (
 	Continue Command = iota
-	StepIn           // to the next statement, whichever function it is in
+	StepIn           // to the next statement, whichever function or coroutine it is in
 	StepOver         // to the next statement of this function, or of its caller
 	StepOut          // to the next statement of the caller
 	Abort            // the flow fails here
@@ -90,8 +90,8 @@ type Controller struct {
 // step is a step under way.
 type step struct {
 	command Command
-	l       *lua.LState
-	depth   int
+	root    *lua.LState // its thread, or the one that resumed the coroutine that it is in
+	depth   int         // of the functions on both
 }
 
 // New makes a controller for one recipe or session.
@@ -148,13 +148,22 @@ func (c *Controller) Statement(l *lua.LState, pos engine.Pos) {
 	c.mu.Lock()
 	st, on := c.steps[guest]
 	c.mu.Unlock()
-	if !on || st.l != l {
+	if !on || st.root != rootOf(l) {
 		return
 	}
 	depth := len(c.state(l).Levels(l))
 	if st.command == StepIn || st.command == StepOver && depth <= st.depth || st.command == StepOut && depth < st.depth {
 		c.stop(l, Step, "step", nil)
 	}
+}
+
+// rootOf is the thread that l runs for: steps go into coroutines and out of them, but
+// not from one branch of parallel into another.
+func rootOf(l *lua.LState) *lua.LState {
+	for l.Parent != nil {
+		l = l.Parent
+	}
+	return l
 }
 
 // Phase is called before fn, the function of a flow.
@@ -182,7 +191,7 @@ func (c *Controller) goOn(l *lua.LState, guest string) {
 	for _, key := range []string{guest, ""} {
 		if st, on := c.steps[key]; on && (st.command == StepIn || st.command == StepOver) {
 			delete(c.steps, key)
-			c.steps[guest] = step{command: st.command, l: l, depth: 1 << 30}
+			c.steps[guest] = step{command: st.command, root: rootOf(l), depth: 1 << 30}
 			return
 		}
 	}
@@ -267,7 +276,7 @@ func (c *Controller) stopped(l *lua.LState, s *Stop, levels ...*runtime.Level) e
 	delete(c.pauses, AnyGuest)
 	delete(c.steps, s.Flow.Guest)
 	if command == StepIn || command == StepOver || command == StepOut {
-		c.steps[s.Flow.Guest] = step{command: command, l: l, depth: len(levels)}
+		c.steps[s.Flow.Guest] = step{command: command, root: rootOf(l), depth: len(levels)}
 	}
 	c.mu.Unlock()
 	done()

@@ -97,25 +97,34 @@ func (s *State) ErrorValue(l *lua.LState, err error) lua.LValue {
 	return s.faultValue(l, &Fault{Err: err})
 }
 
+// frames are the functions that run on l, the innermost first: those of a coroutine
+// before those of who resumed it.
 func (s *State) frames(l *lua.LState) []Frame {
 	var out []Frame
-	for level := 0; level < 200; level++ {
-		dbg, ok := l.GetStack(level)
-		if !ok {
-			break
+	for ; l != nil; l = l.Parent {
+		for level := 0; level < 200 && len(out) < maxFrames; level++ {
+			dbg, ok := l.GetStack(level)
+			if !ok {
+				break
+			}
+			if _, err := l.GetInfo("nSl", dbg, lua.LNil); err != nil || dbg.What == "G" || dbg.CurrentLine <= 0 {
+				continue
+			}
+			out = append(out, s.frame(l, dbg))
 		}
-		if _, err := l.GetInfo("nSl", dbg, lua.LNil); err != nil || dbg.What == "G" || dbg.CurrentLine <= 0 {
-			continue
-		}
-		out = append(out, s.frame(dbg))
 	}
 	return out
 }
 
-// frame describes a function that GetInfo was asked about.
-func (s *State) frame(dbg *lua.Debug) Frame {
+// maxFrames is how many functions are told of at the most.
+const maxFrames = 200
+
+// frame describes a function of l that GetInfo was asked about.
+func (s *State) frame(l *lua.LState, dbg *lua.Debug) Frame {
 	f := Frame{Pos: engine.Pos{File: dbg.Source, Line: dbg.CurrentLine}, Name: "in a function"}
 	switch {
+	case dbg.What == "main" && l.Parent != nil:
+		f.Name = "in a coroutine"
 	case dbg.What == "main":
 		f.Name = "in the recipe"
 	case dbg.Name != "" && dbg.Name != "?" && !strings.HasPrefix(dbg.Name, "<"):

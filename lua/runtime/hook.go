@@ -106,11 +106,21 @@ type Level struct {
 // Stdlib says that the function belongs to the standard library.
 func (v *Level) Stdlib() bool { return v.stdlib }
 
-// Levels are the functions on a thread's stack, the innermost first.
+// Levels are the functions that run on a thread, the innermost first: those of a
+// coroutine before those of who resumed it.
 func (s *State) Levels(l *lua.LState) []*Level {
 	var out []*Level
+	for ; l != nil && len(out) < maxFrames; l = l.Parent {
+		out = append(out, s.levels(l)...)
+	}
+	return out
+}
+
+// levels are those of one thread alone.
+func (s *State) levels(l *lua.LState) []*Level {
+	var out []*Level
 	seen := map[*lua.LFunction]int{}
-	for n := range 200 {
+	for n := range maxFrames {
 		dbg, ok := l.GetStack(n)
 		if !ok {
 			break
@@ -123,7 +133,7 @@ func (s *State) Levels(l *lua.LState) []*Level {
 		if seen[f]++; f.IsG || seen[f] > 100 { // a tail call shows the first function again and again
 			continue
 		}
-		level := &Level{Frame: s.frame(dbg), l: l, dbg: dbg, fn: f}
+		level := &Level{Frame: s.frame(l, dbg), l: l, dbg: dbg, fn: f}
 		if last := len(out) - 1; last >= 0 && dbg.What == "main" && out[last].fn == f && out[last].Pos == level.Pos {
 			break
 		}
