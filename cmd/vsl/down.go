@@ -14,10 +14,30 @@ import (
 )
 
 type downOptions struct {
-	debugOptions
-	all      bool
-	json     bool
+	selection
 	parallel int // 0 is the engine's own
+}
+
+// selection are the flags of the verbs for guests that are there.
+type selection struct {
+	debugOptions
+	all, json bool
+}
+
+func (o *selection) flags(cmd *cobra.Command) {
+	o.debugOptions.flags(cmd)
+	cmd.Flags().BoolVar(&o.all, "all", false, "every guest")
+	cmd.Flags().BoolVar(&o.json, "json", false, "print what was done as JSON")
+}
+
+// selected opens the engine and names the guests that a verb is for.
+func (a *app) selected(args []string, o selection) (*engine.Engine, []string, error) {
+	e, err := a.engine(false)
+	if err != nil {
+		return nil, nil, err
+	}
+	names, err := selectGuests(e, args, o.all)
+	return e, names, err
 }
 
 func (a *app) downCommand() *cobra.Command {
@@ -36,17 +56,11 @@ func (a *app) downCommand() *cobra.Command {
 	}
 	cmd.ValidArgsFunction = a.completeGuests
 	o.flags(cmd)
-	cmd.Flags().BoolVar(&o.all, "all", false, "every guest")
-	cmd.Flags().BoolVar(&o.json, "json", false, "print what was done as JSON")
 	return cmd
 }
 
 func (a *app) runDown(ctx context.Context, args []string, o downOptions) error {
-	e, err := a.engine(false)
-	if err != nil {
-		return err
-	}
-	names, err := selectGuests(e, args, o.all)
+	e, names, err := a.selected(args, o.selection)
 	if err != nil {
 		return err
 	}

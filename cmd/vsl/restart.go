@@ -14,9 +14,8 @@ import (
 )
 
 type restartOptions struct {
-	debugOptions
-	all, json bool
-	parallel  int // 0 is the engine's own
+	selection
+	parallel int // 0 is the engine's own
 }
 
 func (a *app) restartCommand() *cobra.Command {
@@ -34,8 +33,6 @@ func (a *app) restartCommand() *cobra.Command {
 	}
 	cmd.ValidArgsFunction = a.completeGuests
 	o.flags(cmd)
-	cmd.Flags().BoolVar(&o.all, "all", false, "every guest")
-	cmd.Flags().BoolVar(&o.json, "json", false, "print what was done as JSON")
 	return cmd
 }
 
@@ -47,11 +44,7 @@ type reboot struct {
 }
 
 func (a *app) runRestart(ctx context.Context, args []string, o restartOptions) error {
-	e, err := a.engine(false)
-	if err != nil {
-		return err
-	}
-	names, err := selectGuests(e, args, o.all)
+	e, names, err := a.selected(args, o.selection)
 	if err != nil {
 		return err
 	}

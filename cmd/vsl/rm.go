@@ -10,8 +10,8 @@ import (
 )
 
 type rmOptions struct {
-	debugOptions
-	force, all, json bool
+	selection
+	force bool
 }
 
 func (a *app) rmCommand() *cobra.Command {
@@ -28,17 +28,11 @@ func (a *app) rmCommand() *cobra.Command {
 	cmd.ValidArgsFunction = a.completeGuests
 	cmd.Flags().BoolVarP(&o.force, "force", "f", false, "shut running guests down first")
 	o.flags(cmd)
-	cmd.Flags().BoolVar(&o.all, "all", false, "every guest")
-	cmd.Flags().BoolVar(&o.json, "json", false, "print what was done as JSON")
 	return cmd
 }
 
 func (a *app) runRm(ctx context.Context, args []string, o rmOptions) error {
-	e, err := a.engine(false)
-	if err != nil {
-		return err
-	}
-	names, err := selectGuests(e, args, o.all)
+	e, names, err := a.selected(args, o.selection)
 	if err != nil {
 		return err
 	}

@@ -3,7 +3,6 @@
 package lsp
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
@@ -36,42 +35,23 @@ type Server struct {
 // ErrNoShutdown says that the editor left without saying so first.
 var ErrNoShutdown = errors.New("the editor ended the session without a shutdown request")
 
-type incoming struct {
-	data []byte
-	err  error
-}
-
 // Serve talks to the editor until it says exit, its pipe closes or the context ends.
 func (s *Server) Serve(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	s.ctx, s.docs, s.slots = ctx, map[string]*doc{}, make(chan struct{}, 1)
 	defer s.work.Wait()
 	defer cancel()
-	messages := make(chan incoming)
-	go func() {
-		r := bufio.NewReader(s.In)
-		for {
-			data, err := frame.Read(r)
-			select {
-			case messages <- incoming{data, err}:
-			case <-ctx.Done():
-				return
-			}
-			if err != nil {
-				return
-			}
-		}
-	}()
+	messages := frame.Messages(s.In, ctx.Done())
 	for {
 		select {
 		case m := <-messages:
 			switch {
-			case errors.Is(m.err, io.EOF):
+			case errors.Is(m.Err, io.EOF):
 				return s.left()
-			case m.err != nil:
-				return fmt.Errorf("read from the editor: %w", m.err)
+			case m.Err != nil:
+				return m.Err
 			}
-			if exit := s.handle(m.data); exit {
+			if exit := s.handle(m.Data); exit {
 				return s.left()
 			}
 		case <-ctx.Done():

@@ -178,23 +178,13 @@ type (
 func Children(n Node) []Node {
 	var out []Node
 	add := func(list ...Node) { out = append(out, list...) }
-	exprs := func(list []Expr) {
-		for _, e := range list {
-			out = append(out, e)
-		}
-	}
-	idents := func(list []*Ident) {
-		for _, e := range list {
-			out = append(out, e)
-		}
-	}
 	switch n := n.(type) {
 	case *Block:
 		for _, s := range n.Stmts {
 			add(s)
 		}
 	case *Func:
-		idents(n.Params)
+		out = append(out, nodes(n.Params)...)
 		add(n.Body)
 	case *Table:
 		for _, f := range n.Fields {
@@ -211,7 +201,7 @@ func Children(n Node) []Node {
 		if add(n.Func); n.Method != nil {
 			add(n.Method)
 		}
-		exprs(n.Args)
+		out = append(out, nodes(n.Args)...)
 	case *Binary:
 		add(n.L, n.R)
 	case *Unary:
@@ -224,25 +214,23 @@ func Children(n Node) []Node {
 	return out
 }
 
+func nodes[N Node](list []N) []Node {
+	out := make([]Node, len(list))
+	for i, n := range list {
+		out[i] = n
+	}
+	return out
+}
+
 func stmtChildren(n Node) []Node {
 	var out []Node
-	exprs := func(list []Expr) {
-		for _, e := range list {
-			out = append(out, e)
-		}
-	}
-	idents := func(list []*Ident) {
-		for _, e := range list {
-			out = append(out, e)
-		}
-	}
 	switch n := n.(type) {
 	case *LocalStmt:
-		idents(n.Names)
-		exprs(n.Values)
+		out = append(out, nodes(n.Names)...)
+		out = append(out, nodes(n.Values)...)
 	case *Assign:
-		exprs(n.Targets)
-		exprs(n.Values)
+		out = append(out, nodes(n.Targets)...)
+		out = append(out, nodes(n.Values)...)
 	case *CallStmt:
 		out = append(out, n.X)
 	case *Do:
@@ -256,8 +244,8 @@ func stmtChildren(n Node) []Node {
 			out = append(out, n.Else)
 		}
 	case *For:
-		idents(n.Names)
-		exprs(n.Values)
+		out = append(out, nodes(n.Names)...)
+		out = append(out, nodes(n.Values)...)
 		out = append(out, n.Body)
 	case *FuncStmt:
 		if out = append(out, n.Target); n.Method != nil {
@@ -265,7 +253,7 @@ func stmtChildren(n Node) []Node {
 		}
 		out = append(out, n.Func)
 	case *Return:
-		exprs(n.Values)
+		out = append(out, nodes(n.Values)...)
 	}
 	return out
 }

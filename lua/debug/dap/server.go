@@ -4,7 +4,6 @@
 package dap
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
@@ -62,12 +61,6 @@ var errLeft = fmt.Errorf("ended by the editor: %w", context.Canceled)
 // errStill is what requests get that need a stopped flow.
 var errStill = errors.New("nothing is stopped")
 
-// message is what the reader found.
-type message struct {
-	data []byte
-	err  error
-}
-
 // Serve talks to the editor until it disconnects, its pipe closes or the context
 // ends. What was launched is undone then, as far as it is unfinished.
 func (s *Server) Serve(ctx context.Context) error {
@@ -77,33 +70,19 @@ func (s *Server) Serve(ctx context.Context) error {
 	s.quit, s.over, s.done = make(chan struct{}), make(chan struct{}), make(chan struct{})
 	s.textOf, s.base = map[string]int{}, 1
 	defer s.cancel(nil)
-	messages := make(chan message)
-	go func() {
-		r := bufio.NewReader(s.In)
-		for {
-			data, err := frame.Read(r)
-			select {
-			case messages <- message{data, err}:
-			case <-s.done:
-				return
-			}
-			if err != nil {
-				return
-			}
-		}
-	}()
+	messages := frame.Messages(s.In, s.done)
 	for {
 		select {
 		case m := <-messages:
-			if m.err != nil {
+			if m.Err != nil {
 				s.stopAll(nil)
 				<-s.done
-				if errors.Is(m.err, io.EOF) {
+				if errors.Is(m.Err, io.EOF) {
 					return nil
 				}
-				return fmt.Errorf("read from the editor: %w", m.err)
+				return m.Err
 			}
-			s.handle(m.data)
+			s.handle(m.Data)
 		case <-ctx.Done():
 			s.stopAll(nil)
 			<-s.done

@@ -21,6 +21,36 @@ const (
 	maxContent = 16 << 20
 )
 
+// Message is one that an editor sent, or why no more come: io.EOF is its leaving
+// between two of them.
+type Message struct {
+	Data []byte
+	Err  error
+}
+
+// Messages reads until an error, which it gives last, or until done is closed.
+func Messages(r io.Reader, done <-chan struct{}) <-chan Message {
+	out := make(chan Message)
+	go func() {
+		buffered := bufio.NewReader(r)
+		for {
+			data, err := Read(buffered)
+			if err != nil && !errors.Is(err, io.EOF) {
+				err = fmt.Errorf("read from the editor: %w", err)
+			}
+			select {
+			case out <- Message{data, err}:
+			case <-done:
+				return
+			}
+			if err != nil {
+				return
+			}
+		}
+	}()
+	return out
+}
+
 // Read reads one message: header lines, of which Content-Length counts, an
 // empty line and the content. io.EOF is the end between two messages.
 func Read(r *bufio.Reader) ([]byte, error) {
