@@ -3,8 +3,10 @@ package lsp
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -100,7 +102,8 @@ func worded(msg, hint string) string {
 // check reads the recipe as vsl check does, without acting, without parameters that
 // must be given, and not for long.
 func (s *Server) check(ctx context.Context, path, text string, f *syntax.File) []diagnostic {
-	ctx, cancel := context.WithTimeout(ctx, checkTime)
+	slow := fmt.Errorf("reading the recipe took longer than %s, and was ended here: does this loop end?", checkTime)
+	ctx, cancel := context.WithTimeoutCause(ctx, checkTime, slow)
 	defer cancel()
 	r, err := lua.Load(ctx, path, []byte(text), lua.Options{Optional: true, UserDir: modules.UserFolder(), Stdout: io.Discard, Stderr: io.Discard})
 	if err == nil {
@@ -117,6 +120,9 @@ func (s *Server) check(ctx context.Context, path, text string, f *syntax.File) [
 	var out []diagnostic
 	for _, e := range flatten(err) {
 		pos, msg := placed(e)
+		if errors.Is(e, slow) {
+			pos = endless(f, path, e, pos)
+		}
 		line := pos.Line - 1
 		if pos.File != path { // in a file that it requires
 			if line = 0; pos.File != "" {
@@ -127,6 +133,52 @@ func (s *Server) check(ctx context.Context, path, text string, f *syntax.File) [
 		out = append(out, diagnostic{Range: rangeOf(f.Lines, at), Severity: 1, Code: "check", Source: "vsl", Message: msg})
 	}
 	return out
+}
+
+// endless is the line of the loop that the clock ended, as far as the lines tell that
+// ran: the innermost whose condition is written to hold for ever, else the innermost.
+func endless(f *syntax.File, path string, err error, otherwise engine.Pos) engine.Pos {
+	places := []engine.Pos{otherwise}
+	var run *lua.RuntimeError
+	if errors.As(err, &run) {
+		for _, frame := range run.Traceback {
+			places = append(places, frame.Pos)
+		}
+	}
+	var loop syntax.Node
+	sure := false
+	for _, pos := range places {
+		if pos.File != path {
+			continue
+		}
+		at := f.Lines.Span(pos.Line - 1).From
+		for _, n := range slices.Backward(f.Path(at)) {
+			is, forEver := loops(n)
+			if is && (loop == nil || forEver && !sure) {
+				loop, sure = n, forEver
+			}
+		}
+	}
+	if loop == nil {
+		return otherwise
+	}
+	line, _ := f.Lines.At(loop.Where().From)
+	return engine.Pos{File: path, Line: line}
+}
+
+// loops says whether a node is a loop, and one whose condition alone never ends it.
+func loops(n syntax.Node) (is, forEver bool) {
+	switch n := n.(type) {
+	case *syntax.While:
+		c, ok := n.Cond.(*syntax.Const)
+		return true, ok && c.Value != nil && c.Value != false
+	case *syntax.Repeat:
+		c, ok := n.Cond.(*syntax.Const)
+		return true, ok && (c.Value == nil || c.Value == false)
+	case *syntax.For:
+		return true, false
+	}
+	return false, false
 }
 
 // placed takes an error apart into its place and its words.

@@ -192,6 +192,43 @@ func TestLoop(t *testing.T) {
 	}
 }
 
+// TestClock reads what nothing but the clock ends: the loop's line is told.
+func TestClock(t *testing.T) {
+	const slow = "reading the recipe took longer than 2s, and was ended here: does this loop end?"
+	for _, c := range []struct {
+		name, text string
+		line       int
+	}{
+		{"by itself", "while true do end\n", 0},
+		{"over lines", "local n = 0\n\nrepeat\n  n = n + 1\nuntil n < 0\nprint(n)\n", 2},
+		{"that catches", "local function f() error('no') end\nwhile true do\n  pcall(f)\nend\n", 1},
+		{"around another", "print 'begins'\nwhile true do\n  for i = 1, 10 do\n    print(i)\n  end\nend\n", 1},
+		{"in a function", "local function f(n)\n  while n >= 0 do\n    n = n + 1\n  end\nend\nfor i = 1, 3 do\n  f(i)\nend\n", 1},
+		{"without a loop", "::again::\ngoto again\n", 1},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			cl := ready(t)
+			uri := uriOf(filepath.Join(t.TempDir(), "clock.lua"))
+			cl.open(uri, c.text)
+			for {
+				list := cl.next("diagnostics", func(m map[string]any) bool { return m["method"] == "textDocument/publishDiagnostics" })["params"].(map[string]any)["diagnostics"].([]any)
+				if len(list) == 0 {
+					continue
+				}
+				last := list[len(list)-1].(map[string]any)
+				if last["code"] != "check" {
+					continue
+				}
+				if got := last["range"].(map[string]any)["start"].(map[string]any)["line"]; got != float64(c.line) || last["message"] != slow {
+					t.Errorf("line %v: %v", got, last["message"])
+				}
+				return
+			}
+		})
+	}
+}
+
 func TestModules(t *testing.T) {
 	dir := t.TempDir()
 	module := filepath.Join(dir, "common.lua")
