@@ -26,15 +26,13 @@ type Hook interface {
 const (
 	// lineHook is the function that compiled statements call; no recipe can name it.
 	lineHook = "(line)"
-	// endHook ends blocks and does nothing.
-	endHook = "(end)"
 	// evalName is the source of what a debugger evaluates, which is never stopped in.
 	evalName = "(debug)"
 )
 
 // stoppable puts a call of the line hook before each statement.
 func (w *walker) stoppable(list []ast.Stmt) []ast.Stmt {
-	out := make([]ast.Stmt, 0, 2*len(list)+1)
+	out := make([]ast.Stmt, 0, 2*len(list))
 	for _, s := range list {
 		if line := s.Line(); line > 0 {
 			w.lines[line] = true
@@ -42,16 +40,7 @@ func (w *walker) stoppable(list []ast.Stmt) []ast.Stmt {
 		}
 		out = append(out, s)
 	}
-	if len(list) == 0 {
-		return out
-	}
-	// In gopher-lua a block's locals are not known by name at its last instruction.
-	switch last := list[len(list)-1].(type) {
-	case *ast.ReturnStmt, *ast.BreakStmt:
-		return out
-	default:
-		return append(out, stmtOf(endHook, last.LastLine()))
-	}
+	return out
 }
 
 func stmtOf(name string, line int) ast.Stmt {

@@ -74,6 +74,8 @@ func (s *State) compile(name string, text []byte, stdlib bool) (fn *lua.LFunctio
 	}
 	src.proto = proto
 	if w.lines != nil {
+		n := s.numberedOf(name)
+		n.mendScopes(n.chunk)
 		s.opts.Hook.Loaded(name, slices.Sorted(maps.Keys(w.lines)))
 	}
 	return s.l.NewFunctionFromProto(proto), w.mistakes, nil

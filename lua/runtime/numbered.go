@@ -15,6 +15,8 @@ import (
 // expression that it was made for, which the line alone does not say.
 type numbered struct {
 	nodes []ast.PositionHolder // by number, in the order of the text
+	last  []int                // the number of the last node in each
+	chunk []ast.Stmt
 	kinds map[*ast.IdentExpr]string
 	of    map[*lua.FunctionProto]*lua.FunctionProto // the one with numbers, of the one that runs
 }
@@ -41,6 +43,7 @@ func (src *source) number(file string) *numbered {
 	again := src.walked
 	again.kinds = n.kinds
 	chunk = again.chunk(chunk)
+	n.chunk = chunk
 	n.visit(reflect.ValueOf(chunk))
 	proto, err := lua.Compile(chunk, file)
 	if err != nil {
@@ -50,8 +53,7 @@ func (src *source) number(file string) *numbered {
 	return n
 }
 
-// visit numbers a part of the tree. A list's own number is the one before that of
-// its first node.
+// visit numbers a part of the tree.
 func (n *numbered) visit(v reflect.Value) {
 	switch v.Kind() {
 	case reflect.Interface:
@@ -60,12 +62,17 @@ func (n *numbered) visit(v reflect.Value) {
 		if v.IsNil() {
 			return
 		}
-		if node, ok := v.Interface().(ast.PositionHolder); ok {
-			n.nodes = append(n.nodes, node)
-			node.SetLine(len(n.nodes))
-			node.SetLastLine(len(n.nodes))
+		node, ok := v.Interface().(ast.PositionHolder)
+		if !ok {
+			n.visit(v.Elem())
+			return
 		}
+		n.nodes, n.last = append(n.nodes, node), append(n.last, 0)
+		no := len(n.nodes)
+		node.SetLine(no)
+		node.SetLastLine(no)
 		n.visit(v.Elem())
+		n.last[no-1] = len(n.nodes)
 	case reflect.Slice:
 		for i := range v.Len() {
 			n.visit(v.Index(i))

@@ -84,7 +84,6 @@ func New(o Options) *State {
 	s.openLibs()
 	if o.Hook != nil {
 		s.SetGlobal(lineHook, s.Func(lineHook, s.statement))
-		s.SetGlobal(endHook, s.Func(endHook, func(*lua.LState) int { return 0 }))
 	}
 	return s
 }
