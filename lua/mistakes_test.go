@@ -53,7 +53,7 @@ func TestMistakes(t *testing.T) {
 
 func TestSyntaxError(t *testing.T) {
 	_, _, err := load(t, "guest \"a\" {\n  ip = ,\n}\n", Options{})
-	if err == nil || err.Error() != `recipe.lua:2: syntax error near ","` {
+	if err == nil || err.Error() != `recipe.lua:2: syntax error: an expression expected before ","` {
 		t.Error(err)
 	}
 	var m *Mistake

@@ -16,6 +16,7 @@ import (
 	"vsl/engine"
 	"vsl/lua/bind"
 	"vsl/lua/modules"
+	"vsl/lua/syntax"
 )
 
 // ErrIncomplete says that a text ends in the middle of a statement.
@@ -81,32 +82,25 @@ func (s *State) compile(name string, text []byte, stdlib bool) (fn *lua.LFunctio
 	return s.l.NewFunctionFromProto(proto), w.mistakes, nil
 }
 
+// syntaxError words what is wrong with a text by the parser that knows what was
+// expected; the interpreter's own only says what it did not expect.
 func syntaxError(name string, text []byte, err error) error {
 	var pe *parse.Error
 	if !errors.As(err, &pe) {
 		return fmt.Errorf("%s: %w", name, err)
 	}
 	e := &SyntaxError{}
-	m := &e.mistake
-	m.Pos = engine.Pos{File: name, Line: pe.Pos.Line}
-	msg := strings.TrimSpace(pe.Message)
+	e.mistake.Pos = engine.Pos{File: name, Line: pe.Pos.Line}
+	e.mistake.Msg = strings.TrimSpace(pe.Message)
 	if pe.Pos.Line == parse.EOF {
-		m.Pos.Line = bytes.Count(bytes.TrimRight(text, "\n"), []byte("\n")) + 1
 		// An unterminated string ends at the line's end: more lines do not help.
-		e.incomplete = !strings.Contains(msg, "unterminated string")
-		m.Msg = "syntax error at the end of the file"
-		if !e.incomplete {
-			m.Msg = "unterminated string"
-		}
-		return e
+		e.incomplete = !strings.Contains(pe.Message, "unterminated string")
+		e.mistake.Pos.Line, e.mistake.Msg = bytes.Count(bytes.TrimRight(text, "\n"), []byte("\n"))+1, "syntax error at the end of the file"
 	}
-	if strings.Contains(msg, "unterminated string") { // the lexer has gone past the line's end
-		m.Pos.Line, m.Msg = pe.Pos.Line-1, "unterminated string"
-		return e
-	}
-	m.Msg = msg
-	if pe.Token != "" {
-		m.Msg += fmt.Sprintf(" near %q", pe.Token)
+	if f := syntax.Parse(string(text)); len(f.Errors) > 0 {
+		first := f.Errors[0]
+		e.mistake.Pos.Line, _ = f.Lines.At(first.From)
+		e.mistake.Msg, e.mistake.Hint = "syntax error: "+first.Msg, first.Hint
 	}
 	return e
 }

@@ -86,7 +86,7 @@ func TestRequire(t *testing.T) {
 		{`require "link"`, "", `module "link": statat link.lua: path escapes from parent`},
 		{`require "secret"`, "", "there is no secret.lua beside the recipe"},
 		{`require "vsl.mine"`, "", `no module "vsl.mine" in the standard library`},
-		{`require "wrong"`, "", filepath.Join(dir, "wrong.lua") + `:1: syntax error near "="`},
+		{`require "wrong"`, "", filepath.Join(dir, "wrong.lua") + `:1: syntax error: an expression expected before "="`},
 	} {
 		got, err := evalIn(t, s, context.Background(), c.text)
 		if c.err == "" && (err != nil || got != c.want) || c.err != "" && (err == nil || !strings.Contains(err.Error(), c.err)) {

@@ -152,7 +152,7 @@ func TestEvaluate(t *testing.T) {
 	}
 	for _, c := range []struct{ context, text, want string }{
 		{"hover", "add(1)", "only names"}, {"hover", "total = 1", "only names"}, {"watch", "nosuch", "undefined global"},
-		{"repl", "error('mine')", "mine"}, {"repl", "x x", "parse error near"},
+		{"repl", "error('mine')", "mine"}, {"repl", "x x", "syntax error: "},
 	} {
 		if got := s.EvalFails(0, c.context, c.text); !strings.Contains(got, c.want) {
 			t.Errorf("%s %s: %q", c.context, c.text, got)
