@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"strings"
 
 	"vsl/engine/internal/sys"
 )
@@ -55,8 +56,16 @@ type ChildError struct {
 	Err   error  // usually a sys.Errno
 }
 
+// Error names the step by its number, too, except for the exec: that is the one
+// whose failure is a matter of the guest and not of the way there.
 func (e *ChildError) Error() string {
-	if e.Index == 0 {
+	command, exec := strings.CutPrefix(e.Name, "exec ")
+	switch {
+	case exec && errors.Is(e.Err, sys.ENOENT) && strings.Contains(command, "/"):
+		return e.Name + ": there is no such file in the guest, or what its first line or its loader asks for is missing"
+	case exec && errors.Is(e.Err, sys.ENOENT):
+		return e.Name + ": the command was not found in the guest"
+	case exec || e.Index == 0:
 		return e.Name + ": " + e.Err.Error()
 	}
 	return fmt.Sprintf("%s (step %d): %v", e.Name, e.Index, e.Err)

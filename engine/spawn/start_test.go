@@ -116,11 +116,11 @@ func TestChildErrors(t *testing.T) {
 			p.Mount("proc", "/nonexistent", "proc", 0, "")
 		}, "start test: mount proc (step 2): no such file or directory", sys.ENOENT},
 		{"exec", func(p *Program) { p.Exec("/sbin/nonexistent", []string{"x"}, nil) },
-			"start test: exec /sbin/nonexistent (step 1): no such file or directory", sys.ENOENT},
+			"start test: exec /sbin/nonexistent: there is no such file in the guest, or what its first line or its loader asks for is missing", sys.ENOENT},
 		{"search", func(p *Program) { p.ExecSearch([]string{"nginy"}, nil, "/bin:/usr/bin") },
-			"start test: exec nginy (step 2): no such file or directory", sys.ENOENT},
+			"start test: exec nginy: the command was not found in the guest", sys.ENOENT},
 		{"not executable", func(p *Program) { p.Exec("/etc/passwd", []string{"x"}, nil) },
-			"start test: exec /etc/passwd (step 1): permission denied", sys.EACCES},
+			"start test: exec /etc/passwd: permission denied", sys.EACCES},
 		{"hook missing", func(p *Program) { p.Sync("nobody") }, "start test: run the hook nobody: nobody waits for it", nil},
 		{"killed", func(p *Program) { p.Call("exit", sys.NrExitGroup, 3) }, "start test: the child died: exit status 3", errDied},
 	}

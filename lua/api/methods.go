@@ -1,13 +1,11 @@
 package api
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	lua "github.com/yuin/gopher-lua"
@@ -15,22 +13,6 @@ import (
 	"vsl/engine"
 	"vsl/lua/bind"
 )
-
-// ExecError is a command that failed although check = true.
-type ExecError struct {
-	Guest  string
-	Argv   []string
-	Code   int
-	Stderr string // its end
-}
-
-func (e *ExecError) Error() string {
-	s := fmt.Sprintf("%s: %s: exit status %d", e.Guest, strings.Join(e.Argv, " "), e.Code)
-	if e.Stderr != "" {
-		s += ": " + e.Stderr
-	}
-	return s
-}
 
 func handleMethods() []method {
 	return []method{
@@ -139,26 +121,6 @@ func (a *API) runExec(l *lua.LState, h *Handle, g engine.Guest, v bind.Values, a
 	t.RawSetString("stderr", lua.LString(res.Stderr))
 	l.Push(t)
 	return 1
-}
-
-// tail is the end of what a command said: of stderr, else of stdout.
-func tail(stderr, stdout []byte) string {
-	text := bytes.TrimSpace(stderr)
-	if len(text) == 0 {
-		text = bytes.TrimSpace(stdout)
-	}
-	lines := strings.Split(string(text), "\n")
-	if len(lines) > 10 {
-		lines = append([]string{"…"}, lines[len(lines)-10:]...)
-	}
-	out := strings.Join(lines, "\n")
-	if len(out) > 2000 {
-		out = "…" + out[len(out)-2000:]
-	}
-	if len(lines) > 1 {
-		out = "\n" + out
-	}
-	return strings.ToValidUTF8(out, "?")
 }
 
 func (a *API) write(l *lua.LState, g engine.Guest, appending bool) int {

@@ -12,7 +12,7 @@ import (
 
 var (
 	within = Key{Name: "within", Type: Duration, Default: "60s", Doc: "how long to wait before giving up"}
-	every  = Key{Name: "every", Type: Duration, Default: "5ms, growing to 250ms", Doc: "pause between two tries"}
+	every  = Key{Name: "every", Type: Duration, Default: "5ms, growing to 1s", Doc: "pause between two tries"}
 	port   = Key{Name: "port", Type: Int, Required: true, Doc: "the port, 1 to 65535", Check: inRange(1, 65535)}
 )
 

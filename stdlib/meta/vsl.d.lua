@@ -206,14 +206,14 @@
 ---@class vsl.probe.exec
 ---@field [integer] string
 ---@field within? number|string how long to wait before giving up (default 60s)
----@field every? number|string pause between two tries (default 5ms, growing to 250ms)
+---@field every? number|string pause between two tries (default 5ms, growing to 1s)
 
 --- Ready when the file exists in the guest.
 ---@class vsl.probe.file
 ---@field [integer] string
 ---@field path? string path in the guest
 ---@field within? number|string how long to wait before giving up (default 60s)
----@field every? number|string pause between two tries (default 5ms, growing to 250ms)
+---@field every? number|string pause between two tries (default 5ms, growing to 1s)
 
 --- Ready when the port answers an HTTP request.
 ---@class vsl.probe.http
@@ -221,14 +221,14 @@
 ---@field path? string path to ask for (default /)
 ---@field status? integer wanted status (default 200 to 399)
 ---@field within? number|string how long to wait before giving up (default 60s)
----@field every? number|string pause between two tries (default 5ms, growing to 250ms)
+---@field every? number|string pause between two tries (default 5ms, growing to 1s)
 
 --- Ready when a line of the guest's log contains the text.
 ---@class vsl.probe.log
 ---@field [integer] string
 ---@field match? string the text
 ---@field within? number|string how long to wait before giving up (default 60s)
----@field every? number|string pause between two tries (default 5ms, growing to 250ms)
+---@field every? number|string pause between two tries (default 5ms, growing to 1s)
 
 --- Ready when the guest's init says so (sd_notify).
 ---@class vsl.probe.notify
@@ -242,7 +242,7 @@
 ---@class vsl.probe.tcp
 ---@field port integer the port, 1 to 65535
 ---@field within? number|string how long to wait before giving up (default 60s)
----@field every? number|string pause between two tries (default 5ms, growing to 250ms)
+---@field every? number|string pause between two tries (default 5ms, growing to 1s)
 
 --- A value given with -p name=value.
 ---@class vsl.param.bool

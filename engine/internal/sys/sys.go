@@ -47,6 +47,7 @@ type Errno = unix.Errno
 // The error numbers that vsl tells apart.
 const (
 	EACCES        = unix.EACCES
+	ECONNREFUSED  = unix.ECONNREFUSED
 	EADDRNOTAVAIL = unix.EADDRNOTAVAIL
 	EAGAIN        = unix.EAGAIN
 	EBUSY         = unix.EBUSY
