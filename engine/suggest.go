@@ -37,7 +37,7 @@ func within(limit int, name string, known []string) string {
 func Nearest(name string, known []string) string {
 	sorted := append([]string(nil), known...)
 	sort.Strings(sorted)
-	best := within(1+len(name)/3, name, known)
+	best := within(max(1, (len(name)+1)/3), name, known)
 	if best != "" || len(name) < 3 {
 		return best
 	}

@@ -78,6 +78,7 @@ func (s *Session) Eval(ctx context.Context, text string) (printed []string, err 
 	err = s.api.S.Do(ctx, func(l *glua.LState) error {
 		fn, err := s.compile(name, text)
 		if err != nil {
+			s.api.S.SetGlobal("_err", s.api.S.ErrorValue(l, err))
 			return err
 		}
 		s.api.Acts = false

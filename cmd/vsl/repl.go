@@ -47,7 +47,8 @@ func (a *app) runRepl(root *cobra.Command, args []string, ro recipeOptions) erro
 	}
 	p := &promptHost{a: a, e: e}
 	o := repl.Options{Host: repl.Host{Doc: func(topic string) (string, error) { return docText(root, topic) }, Topics: docTopics,
-		List: func(ctx context.Context) error { return a.runLs(ctx, false) }, Plan: p.plan, Shell: p.shell},
+		List: func(ctx context.Context) error { return a.runLs(ctx, false) }, Plan: p.plan, Shell: p.shell,
+		Logs: func(ctx context.Context, guest string) error { return a.runLogs(ctx, guest, logsOptions{lines: 20}) }},
 		Interactive: isTerminal(a.ui.in)}
 	o.Options = lua.Options{Engine: e, Params: given.params, More: given.file, LookupEnv: given.env, AllowHost: ro.allowHost, Dir: ".", UserDir: modules.UserFolder(),
 		Stdout: a.ui.results(), Stderr: a.ui.notes(), Up: p.up, Down: p.down, Remove: p.remove}

@@ -115,7 +115,8 @@ var readyType = &Type{Name: "probe, function or duration", Want: "a probe, a fun
 		case lua.LNumber, lua.LString:
 			t, err := convDuration(d, at, v)
 			if err != nil {
-				return nil, err
+				return nil, &Error{Msg: "must be a probe, a function or a time to wait, not " + Describe(v),
+					Hint: `write ready = probe.http { port = 80 } or another probe, or a duration, such as "10s"`}
 			}
 			if t == time.Duration(0) {
 				return nil, errors.New("must be more than 0")

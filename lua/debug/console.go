@@ -67,7 +67,7 @@ func verbs() []verb {
 		{[]string{"step", "s"}, "", "to the next statement, into functions and coroutines", resume(StepIn)},
 		{[]string{"next", "n"}, "", "to the next statement of this function", resume(StepOver)},
 		{[]string{"finish", "f"}, "", "to the end of this function", resume(StepOut)},
-		{[]string{"abort"}, "", "let the flow fail here, which undoes it", resume(Abort)},
+		{[]string{"abort", "quit", "exit"}, "", "let the flow fail here, which undoes it", resume(Abort)},
 		{[]string{"break", "b"}, "[PLACE [if EXPR]]", "stop at file.lua:12, 12, phase boot or on:bind_ip; alone lists them", show((*Console).setBreak)},
 		{[]string{"delete", "d"}, "[NUMBER]", "remove a breakpoint, or all", show((*Console).deleteBreak)},
 		{[]string{"bt"}, "", "the functions that led here", show((*Console).trace)},

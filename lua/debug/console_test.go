@@ -102,6 +102,7 @@ func TestConsole(t *testing.T) {
 		{"a caught error is none", "guest \"web\" { boot = function(g)\n  pcall(error, 'x')\n  print(pcall(function() local y = nil + 1 end))\nend }\n", ".cont\n", []string{"false\t"}, ""},
 		{"an error in another thread is shown once", "guest \"web\" { boot = function(g)\n  timeout('1m', function()\n    error('deep')\n  end)\nend }\n", ".cont\n.bt\n.cont\n", []string{"at r.lua:3", "r.lua:3:"}, "r.lua:3: deep"},
 		{"stack overflow has no prompt", "guest \"web\" { boot = function(g)\n  local function f() return 1 + f() end f()\nend }\n", ".cont\n", nil, "nest too deep"},
+		{"quit is abort", counting, ".break 13\n.cont\n.quit\n", []string{"at r.lua:13"}, "ended at the debugger's prompt"},
 		{"abort", counting, ".break 13\n.cont\n.abort\n", []string{"at r.lua:13"}, "ended at the debugger's prompt"},
 		{"on a primitive of the default flow", "guest \"web\" { limit = { memory = '1M' } }\n", ".break on:limit\n.cont\ng.name\nspec.limit.memory\n.cont\n", []string{"web: set limits memory=1048576", "\"web\"\n1048576"}, ""},
 		{"breakpoint in a coroutine", "guest \"web\" { boot = function(g)\n  local co = coroutine.wrap(function(a) local b = a + 1 breakpoint() coroutine.yield(b) end)\n  print('got', co(1))\nend }\n", ".cont\n.locals\nb = 7\n.cont\n", []string{"breakpoint(), at r.lua:2", "a = 1\nb = 2", "got\t7"}, ""},

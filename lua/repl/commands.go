@@ -20,6 +20,7 @@ type Host struct {
 	Doc    func(topic string) (string, error)                           // explains a word of the language
 	List   func(ctx context.Context) error                              // prints the guests of this host
 	Plan   func(ctx context.Context, guests []engine.Declared) error    // prints what up would do
+	Logs   func(ctx context.Context, guest string) error                // prints the end of a guest's log
 	Shell  func(ctx context.Context, guest string, argv []string) error // runs a command in a guest, or a login shell
 }
 
@@ -43,6 +44,7 @@ func commands() []command {
 		{[]string{"undo"}, "", "take back what was done last", (*repl).undo},
 		{[]string{"guests"}, "", "the guests declared here", (*repl).guests},
 		{[]string{"ls"}, "", "the guests of this host", (*repl).list},
+		{[]string{"logs", "log"}, "GUEST", "the end of a guest's log", each((*repl).logs)},
 		{[]string{"sh"}, "GUEST [COMMAND…]", "a login shell in a guest, or a command", (*repl).shell},
 		{[]string{"doc"}, "[TOPIC]", "what a word of the language means", (*repl).doc},
 		{[]string{"src"}, "FUNCTION", "the text of a function", (*repl).source},
@@ -169,6 +171,13 @@ func (r *repl) list(ctx context.Context, _ []string) error {
 		return errors.New("there is no host to list")
 	}
 	return r.host.List(ctx)
+}
+
+func (r *repl) logs(ctx context.Context, name string) error {
+	if r.host.Logs == nil {
+		return errors.New("there is no host with guests")
+	}
+	return r.host.Logs(ctx, name)
 }
 
 func (r *repl) shell(ctx context.Context, words []string) error {

@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"vsl/lua"
+	"vsl/lua/syntax"
 )
 
 // Options say what a prompt works with.
@@ -69,6 +70,7 @@ type repl struct {
 	interactive bool
 	host        Host
 	past        string // chunks that ran
+	toldLocal   bool   // that a local ends with its chunk
 }
 
 // loop gathers lines into chunks and runs them.
@@ -137,6 +139,7 @@ func (r *repl) run(ctx context.Context, text string) error {
 			}
 			if err == nil {
 				r.remember(text)
+				r.noteLocal(text)
 			}
 			return err
 		})
@@ -145,6 +148,18 @@ func (r *repl) run(ctx context.Context, text string) error {
 		r.show(err)
 	}
 	return err
+}
+
+// noteLocal tells once who makes a local for a later chunk that it is gone by then.
+func (r *repl) noteLocal(text string) {
+	body := syntax.Parse(text).Body
+	if r.toldLocal || body == nil || len(body.Stmts) != 1 {
+		return
+	}
+	if _, local := body.Stmts[0].(*syntax.LocalStmt); local {
+		r.toldLocal = true
+		fmt.Fprintln(r.errOut, "note: a local ends with its line; leave out local to keep it")
+	}
 }
 
 // guarded runs f so that Ctrl-C cancels it.

@@ -40,6 +40,11 @@ func TestSession(t *testing.T) {
 		{"unknown command", ".quti\n", "", "error: unknown command .quti (did you mean \".quit\"?)\n"},
 		{"declare", "guest \"a\" { }\n.guests\n", "guest a (declared)\na  declared\n", ""},
 		{"wrong key", "guest \"a\" { limt = 1 }\n", "", "error: repl[1]:1: guest \"a\": unknown key \"limt\" (did you mean \"limit\"?)\n"},
+		{"a local is lost, said once", "local y = 3\nlocal z = 4\nlocal a = 1; print(a)\n", "1\n", "note: a local ends with its line; leave out local to keep it\n"},
+		{"fields of _err", "limit { memroy = 1 }\n_err.hint, _err.where\n", "\"did you mean \\\"memory\\\"?\"\n\"repl[1]:1\"\n",
+			"error: repl[1]:1: limit: unknown key \"memroy\" (did you mean \"memory\"?)\n"},
+		{"_err of a text that is no Lua", "x = = 1\n_err.where\n", "\"repl[1]:1\"\n", "error: repl[1]:1: syntax error: an expression expected before \"=\"\n"},
+		{"no host", ".logs web\n", "", "error: there is no host with guests\n"},
 		{"undeclared", "up \"b\"\n", "", "error: repl[1]:1: guest \"b\" is not declared in this session\n"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -296,6 +296,8 @@ func (s *State) openFaults() {
 func (s *State) faultField(l *lua.LState) int {
 	f, name := l.CheckUserData(1).Value.(*Fault), l.CheckString(2)
 	var op *engine.OpError
+	var bad *bind.Error
+	var spec *engine.SpecError
 	errors.As(f.Err, &op)
 	text := ""
 	switch name {
@@ -303,9 +305,23 @@ func (s *State) faultField(l *lua.LState) int {
 		text = f.Err.Error()
 	case "where":
 		text = f.Pos.String()
+		var run *RuntimeError
+		switch { // what was not raised by a line that is running knows its line itself
+		case text == "" && errors.As(f.Err, &run):
+			text = run.Pos.String()
+		case text == "" && errors.As(f.Err, &bad):
+			text = bad.Pos.String()
+		case text == "" && errors.As(f.Err, &spec):
+			text = spec.Pos.String()
+		}
 	case "op", "target", "hint":
-		if op != nil {
+		switch {
+		case op != nil:
 			text = map[string]string{"op": op.Op, "target": op.Target, "hint": op.Hint}[name]
+		case name == "hint" && errors.As(f.Err, &bad):
+			text = bad.Hint
+		case name == "hint" && errors.As(f.Err, &spec):
+			text = spec.Hint
 		}
 	default:
 		s.Raisef(l, bind.DidYouMean(name, []string{"message", "where", "op", "target", "hint"}), "an error has no field %q", name)
