@@ -25,6 +25,7 @@ type Session struct {
 	flows  engine.Flows
 	chunks int
 	kept   []chunk // that ran, for Save
+	read   *Recipe // by Load; nil is none
 }
 
 // NewSession begins a session.
@@ -49,8 +50,16 @@ func (s *Session) Load(ctx context.Context, path string, src []byte) error {
 	defer s.nameGuests()
 	ctx, cancel := context.WithTimeoutCause(ctx, readTime, fmt.Errorf("reading the recipe took longer than %s", readTime))
 	defer cancel()
-	return read(ctx, s.api, path, src)
+	if err := read(ctx, s.api, path, src); err != nil {
+		return err
+	}
+	s.read = &Recipe{Path: path, Guests: s.Guests(), Params: s.api.Params, Files: s.api.S.Files()}
+	return nil
 }
+
+// Loaded is the recipe that Load read, nil where there is none. Its guests are those
+// that it declared: one that was declared anew since is none of them.
+func (s *Session) Loaded() *Recipe { return s.read }
 
 // nameGuests makes the global guests: the declared ones by name.
 func (s *Session) nameGuests() {

@@ -90,8 +90,12 @@ func (a *app) load(ctx context.Context, e *engine.Engine, file *recipeFile, g gi
 	if err != nil {
 		return nil, &recipeError{err}
 	}
-	origin := engine.Origin{Path: file.origin, File: filepath.Base(file.path), AllowHost: g.allowHost, Params: r.Given()}
-	return &loaded{Recipe: r, file: file, origin: origin}, nil
+	return newLoaded(r, file, g.allowHost), nil
+}
+
+// newLoaded joins what was read with where it came from.
+func newLoaded(r *lua.Recipe, file *recipeFile, allowHost bool) *loaded {
+	return &loaded{Recipe: r, file: file, origin: engine.Origin{Path: file.origin, File: filepath.Base(file.path), AllowHost: allowHost, Params: r.Given()}}
 }
 
 // loadArg is findRecipe and load with a verb's flags.

@@ -57,11 +57,12 @@ func (a *app) runRepl(root *cobra.Command, args []string, ro recipeOptions) erro
 		if err != nil {
 			return err
 		}
-		p.file, o.Dir = file, file.folder()
+		o.Dir = file.folder()
 		o.Begin = func(ctx context.Context, s *lua.Session) error {
 			if err := s.Load(ctx, file.path, file.src); err != nil {
 				return &recipeError{err}
 			}
+			p.recipe = newLoaded(s.Loaded(), file, ro.allowHost)
 			return nil
 		}
 	}
@@ -91,14 +92,26 @@ func (a *app) debugAt(o *repl.Options) {
 
 // promptHost is what the prompt does on this host.
 type promptHost struct {
-	a    *app
-	e    *engine.Engine
-	file *recipeFile // that was loaded; nil is none
+	a      *app
+	e      *engine.Engine
+	recipe *loaded // that the prompt began with; nil is none
 }
 
+// up brings up a guest as vsl up does. One that the recipe declared keeps the recipe;
+// what was declared at the prompt is in no file that could be kept.
 func (p *promptHost) up(ctx context.Context, d engine.Declared) error {
 	flows := &keptFlows{a: p.a, e: p.e}
-	_, err := p.e.Up(ctx, []engine.Declared{d}, engine.UpOptions{Ends: flows.of})
+	o := engine.UpOptions{Ends: flows.of}
+	if p.recipe != nil {
+		if own, ok := p.recipe.declared(d.Spec.Name); ok && own.Spec == d.Spec {
+			var err error
+			if o.Keep, err = p.recipe.keeper(); err != nil {
+				return err
+			}
+			o.Origin = p.recipe.origin
+		}
+	}
+	_, err := p.e.Up(ctx, []engine.Declared{d}, o)
 	p.a.ui.live.end()
 	return err
 }

@@ -10,7 +10,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"vsl/engine"
-	"vsl/lua"
 )
 
 type restartOptions struct {
@@ -25,6 +24,7 @@ func (a *app) restartCommand() *cobra.Command {
 		Short: "shut guests down and bring them up again",
 		Long: "Shuts guests down and brings them up again by their recipe as it is now, or, where that is\n" +
 			"gone, by the copy kept from their last boot. The recipe is read before anything is shut down.\n" +
+			"A guest that was declared at the prompt of vsl repl has none and is refused; with --all it is left as it is.\n" +
 			"A pool's name stands for its guests, which are restarted in turn.",
 		Example: "  vsl restart web1",
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -51,6 +51,10 @@ func (a *app) runRestart(ctx context.Context, args []string, o restartOptions) e
 	if names, err = withoutSpare(ctx, e, names, args); err != nil {
 		return err
 	}
+	names, left := withoutRecipe(e, names)
+	if left != nil && !o.all {
+		return left
+	}
 	plan, err := a.planReboots(ctx, e, names)
 	if err != nil {
 		return err
@@ -63,7 +67,7 @@ func (a *app) runRestart(ctx context.Context, args []string, o restartOptions) e
 	if _, err := e.Down(ctx, down, engine.DownOptions{Flows: flows.of, Parallel: o.parallel}); err != nil {
 		return err
 	}
-	var errs []error
+	errs := []error{left}
 	for _, r := range plan {
 		errs = append(errs, a.bringUp(ctx, e, r.l, r.decls, engine.UpOptions{Pools: r.pools(), Restart: r.rolled, Parallel: o.parallel}, o.json))
 	}
@@ -120,9 +124,6 @@ func (a *app) planReboots(ctx context.Context, e *engine.Engine, names []string)
 		}
 		origin = origin.Again()
 		key := fmt.Sprintf("%s %v %v", origin.Path, origin.Params, origin.AllowHost)
-		if origin.Path == "" {
-			key = "guest " + n
-		}
 		l := byOrigin[key]
 		if l == nil {
 			if l, err = a.loadAgain(ctx, e, n, origin); err != nil {
@@ -161,21 +162,26 @@ func (a *app) planReboots(ctx context.Context, e *engine.Engine, names []string)
 	return plan, nil
 }
 
-// loadAgain reads a guest's recipe as it is now, else as it was kept; a guest
-// made without a recipe gets the default flows.
-func (a *app) loadAgain(ctx context.Context, e *engine.Engine, name string, origin engine.Origin) (*loaded, error) {
-	if origin.Path == "" {
-		g, err := e.Lookup(name)
-		if err != nil {
-			return nil, err
+// withoutRecipe splits off the guests that no recipe says how to bring up again.
+func withoutRecipe(e *engine.Engine, names []string) (rest []string, err error) {
+	var errs []error
+	for _, n := range names {
+		origin, _, err := e.Origin(n)
+		if err == nil && origin.Path == "" {
+			err = &engine.OpError{Op: "restart guest", Target: n, Err: errors.New("it was made at a prompt: no recipe says how it comes up"),
+				Hint: ".save at the prompt of vsl repl writes a recipe of what was declared there: vsl down " + n + ", then vsl up with it"}
 		}
-		flows, err := lua.Defaults(a.luaOptions(e))
 		if err != nil {
-			return nil, err
+			errs = append(errs, err)
+			continue
 		}
-		r := &lua.Recipe{Path: "guest " + name, Guests: []engine.Declared{{Spec: g.Spec(), Flows: flows}}}
-		return &loaded{Recipe: r}, nil
+		rest = append(rest, n)
 	}
+	return rest, errors.Join(errs...)
+}
+
+// loadAgain reads a guest's recipe as it is now, else as it was kept.
+func (a *app) loadAgain(ctx context.Context, e *engine.Engine, name string, origin engine.Origin) (*loaded, error) {
 	file, err := findRecipe(origin.Path)
 	if err == nil {
 		return a.load(ctx, e, file, recorded(origin))
