@@ -90,6 +90,7 @@ func (e *Engine) down1(ctx context.Context, g *guest, o DownOptions) Outcome {
 				return err
 			}
 		}
+		g.forgetKept()
 		if o.Remove {
 			out.Change = ChangeRemove
 			return e.removeGuest(g.spec.Name)

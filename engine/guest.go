@@ -68,8 +68,8 @@ func (g *guest) init() (int, error) {
 }
 
 // Status asks the kernel what the guest does now.
-func (g *guest) Status(ctx context.Context) (Status, error) {
-	s := Status{Name: g.spec.Name, State: StateDeclared, IP: ips(g.spec.Net), Hostname: hostname(g.spec)}
+func (g *guest) Status(ctx context.Context) (s Status, err error) {
+	s = Status{Name: g.spec.Name, State: StateDeclared, IP: ips(g.spec.Net), Hostname: hostname(g.spec)}
 	if g.spec.Template != nil {
 		s.Template = g.spec.Template.Name
 	}
@@ -77,7 +77,12 @@ func (g *guest) Status(ctx context.Context) (Status, error) {
 		return s, nil
 	}
 	s.State, s.XID, s.Clone, s.Recipe = StateStopped, g.rec.XID, g.rec.Clone, g.rec.Recipe.Path
-	s.Pool, s.Spare = g.rec.Spec.Pool, g.rec.Spare
+	s.Pool, s.Spare, s.Failed = g.rec.Spec.Pool, g.rec.Spare, g.rec.Failed
+	defer func() {
+		if s.Failed != nil {
+			s.State = StateFailed
+		}
+	}()
 	limits := g.rec.Spec.Limits // which limit may have changed since it was declared
 	s.Limits = &limits
 	grp, err := g.group()

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -38,6 +39,34 @@ func (g *guest) keepRecipe(o UpOptions) error {
 		return &OpError{Op: "keep recipe of guest", Target: g.spec.Name, Err: err}
 	}
 	return nil
+}
+
+// errKeptMeanwhile ends an up that met another one's failures twice.
+var errKeptMeanwhile = errors.New("another vsl command brought it up meanwhile, which failed and was kept; vsl up once more")
+
+// noteKept writes down that a run failed which is kept: kernel and files are
+// those of a guest that is up, or nearly.
+func (g *guest) noteKept(cause error) {
+	if !g.e.keepFailed || g.rec == nil {
+		return
+	}
+	f := &Failure{Phase: "up", At: time.Now().UTC(), New: len(g.tx.undos) > 0 && g.tx.undos[0].Op == undoCreate}
+	var known *GuestError
+	if errors.As(cause, &known) {
+		f.Phase = known.Phase
+	}
+	g.update(func(r *record) { r.Failed = f })
+}
+
+// keptNew tells whether a guest was made by a run that failed and was kept.
+func (g *guest) keptNew() bool { return g.rec.Failed != nil && g.rec.Failed.New }
+
+// forgetKept is for a guest that is down: what failed in it is over, unless its
+// files are half made as well.
+func (g *guest) forgetKept() {
+	if g.rec != nil && g.rec.Failed != nil && !g.rec.Failed.New {
+		g.update(func(r *record) { r.Failed = nil })
+	}
 }
 
 // Wait waits for the guest's pid 1 to end and says how it did, as far as the

@@ -17,7 +17,7 @@ const (
 	ChangeStart   Change = ">"   // exists, stopped
 	ChangeLive    Change = "~"   // running, changed while it runs
 	ChangeRestart Change = "!"   // running, and something needs a restart
-	ChangeReplace Change = "-/+" // of a pool: brought down, and up as declared now
+	ChangeReplace Change = "-/+" // of a pool, or failed and kept: brought down, and up as declared now
 	ChangeDown    Change = "-"   // brought down
 	ChangeRemove  Change = "-/-" // brought down and removed
 )
@@ -178,6 +178,13 @@ func (s *Spec) around(phase string, steps []Step) []Step {
 func (g *guest) compare() (Change, []string) {
 	if g.rec == nil {
 		return ChangeCreate, []string{"new"}
+	}
+	if f := g.rec.Failed; f != nil {
+		why := []string{"its " + f.Phase + " failed and was kept"}
+		if f.New || g.running() {
+			return ChangeReplace, why
+		}
+		return ChangeStart, why
 	}
 	if !g.running() {
 		if !g.rec.Provisioned {

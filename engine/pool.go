@@ -186,10 +186,11 @@ func (o UpOptions) compare(g *guest) (Change, []string) {
 func (g *guest) planReplace() []Step {
 	name := g.spec.Name
 	steps := []Step{{Op: OpDown, Guest: name, Target: name}}
-	if g.needsNew() {
+	anew := g.replacedAnew()
+	if anew {
 		steps = append(steps, Step{Op: OpRemove, Guest: name, Target: name})
 	}
-	return append(steps, planGuest(g.spec, g.rec.Provisioned && !g.needsNew())...)
+	return append(steps, planGuest(g.spec, g.rec.Provisioned && !anew)...)
 }
 
 // needsNew tells whether a guest cannot become what is declared by a restart:
@@ -199,8 +200,8 @@ func (g *guest) needsNew() bool {
 	return !sameTemplate(old.Template, now.Template) || old.Clone != now.Clone
 }
 
-// replace brings down a guest of a pool that is to come up as declared now, and
-// removes it where it needs another root. What can be known beforehand to keep
+// replace brings down a guest of a pool that is to come up as declared now, or
+// one that failed and was kept, and removes it where it needs another root. What can be known beforehand to keep
 // it from coming up again leaves it as it is.
 func (u *upRun) replace(ctx context.Context, g *guest) error {
 	if err := u.e.SecretsAtHand([]Declared{{Spec: g.spec}}); err != nil {
@@ -211,7 +212,16 @@ func (u *upRun) replace(ctx context.Context, g *guest) error {
 		return err
 	}
 	u.e.progress(Progress{Subject: g.spec.Name, Stage: "replace"})
-	return u.e.down1(ctx, old, DownOptions{Flows: u.o.Ends, Remove: u.o.Restart == nil && g.needsNew()}).Err
+	if g.keptNew() { // the undo that keeping it put off: it runs no flow
+		return u.e.down1(ctx, old, DownOptions{Remove: true}).Err
+	}
+	return u.e.down1(ctx, old, DownOptions{Flows: u.o.Ends, Remove: u.o.Restart == nil && g.replacedAnew()}).Err
+}
+
+// replacedAnew tells whether a replacement begins with a new root. A guest that is
+// of no pool keeps its own: it is replaced only where it failed.
+func (g *guest) replacedAnew() bool {
+	return g.keptNew() || g.rec.Failed == nil && g.needsNew()
 }
 
 // roll is the order in which the running guests of one pool are replaced.

@@ -24,6 +24,7 @@ type record struct {
 	Provisioned bool      `json:"provisioned"`
 	Recipe      Origin    `json:"recipe,omitzero"`
 	Spare       bool      `json:"spare,omitempty"` // its pool has become smaller, and so it was brought down
+	Failed      *Failure  `json:"failed,omitempty"`
 	// SecretMACs tell by the name of a secret whether its text is still the one
 	// that the guest was booted with; see secretMAC.
 	SecretMACs map[string]string `json:"secret_macs,omitempty"`

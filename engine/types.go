@@ -274,7 +274,15 @@ const (
 	StateStopped  State = "stopped"
 	StateRunning  State = "running"
 	StateFrozen   State = "frozen"
+	StateFailed   State = "failed" // it did not come up and was kept as it was then, running or not
 )
+
+// Failure says how far a guest came that failed to come up and was kept.
+type Failure struct {
+	Phase string    `json:"phase"` // as GuestError's
+	At    time.Time `json:"at"`
+	New   bool      `json:"new"` // it was made in the same run: without keeping, nothing of it would be left
+}
 
 // Status is what can be said of a guest; it is also the JSON of ls and status.
 type Status struct {
@@ -296,6 +304,7 @@ type Status struct {
 	Ready     bool          `json:"ready"`
 	Pool      string        `json:"pool,omitempty"`
 	Spare     bool          `json:"spare,omitempty"` // its pool has become smaller
+	Failed    *Failure      `json:"failed,omitempty"`
 }
 
 // OpError is the error of every kernel operation.

@@ -170,28 +170,38 @@ func (u *upRun) bringUp(ctx context.Context, d Declared, m *marks) (Change, []st
 		return "", nil, err
 	}
 	change, reasons := u.o.compare(g)
-	if change == ChangeReplace {
-		if err := u.replace(ctx, g); err != nil {
+	for replaced := false; ; replaced = true {
+		if change == ChangeReplace {
+			if err := u.replace(ctx, g); err != nil {
+				return change, reasons, err
+			}
+		}
+		again := false
+		err = g.within(ctx, true, func() error {
+			now, why := g.compare()
+			if change != ChangeReplace {
+				change, reasons = now, why
+			}
+			switch now {
+			case ChangeReplace: // another command's, which came before us and kept it
+				if replaced {
+					return &GuestError{Guest: d.Spec.Name, Phase: "prepare", Err: errKeptMeanwhile}
+				}
+				again = true
+				return nil
+			case ChangeNone:
+				g.noteParams(u.o.Origin)
+				return nil
+			case ChangeLive, ChangeRestart: // what needs a restart does not keep the rest waiting
+				g.noteParams(u.o.Origin)
+				return g.applyLive(ctx)
+			}
+			return g.phases(ctx, d, u.o, m)
+		})
+		if !again {
 			return change, reasons, err
 		}
 	}
-	replaced := change == ChangeReplace
-	err = g.within(ctx, true, func() error {
-		now, why := g.compare()
-		if !replaced {
-			change, reasons = now, why
-		}
-		switch now {
-		case ChangeNone:
-			g.noteParams(u.o.Origin)
-			return nil
-		case ChangeLive, ChangeRestart: // what needs a restart does not keep the rest waiting
-			g.noteParams(u.o.Origin)
-			return g.applyLive(ctx)
-		}
-		return g.phases(ctx, d, u.o, m)
-	})
-	return change, reasons, err
 }
 
 // template builds a guest's template, once for all guests that share it.
@@ -208,6 +218,7 @@ func (g *guest) phases(ctx context.Context, d Declared, o UpOptions, m *marks) (
 	defer func() {
 		if err != nil {
 			g.tellFailure(ctx, &d.Flows, err)
+			g.noteKept(err)
 		}
 	}()
 	if err := g.failed("prepare", g.adopt(d.Spec, o)); err != nil {
@@ -251,10 +262,10 @@ func (g *guest) adopt(spec *Spec, o UpOptions) error {
 	if err := g.keepRecipe(o); err != nil {
 		return err
 	}
-	if equalJSON(g.rec.Spec, spec) && equalJSON(g.rec.Recipe, o.Origin) && !g.rec.Spare {
+	if equalJSON(g.rec.Spec, spec) && equalJSON(g.rec.Recipe, o.Origin) && !g.rec.Spare && g.rec.Failed == nil {
 		return nil
 	}
-	g.update(func(r *record) { r.Spec, r.Recipe, r.Spare = spec, o.Origin, false })
+	g.update(func(r *record) { r.Spec, r.Recipe, r.Spare, r.Failed = spec, o.Origin, false, nil })
 	return nil
 }
 

@@ -156,7 +156,7 @@ func (s *Session) Guests() []engine.Declared {
 func (s *Session) Running(ctx context.Context) []string {
 	var names []string
 	for _, g := range s.api.Acted() {
-		if st, err := g.Status(ctx); err == nil && (st.State == engine.StateRunning || st.State == engine.StateFrozen) {
+		if st, err := g.Status(ctx); err == nil && st.PID != 0 {
 			names = append(names, g.Name())
 		}
 	}

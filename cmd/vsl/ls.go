@@ -62,7 +62,7 @@ func (a *app) runLs(ctx context.Context, json bool) error {
 	rows := [][]string{row("NAME", "XID", "STATE", "PID", "IP", "TEMPLATE", "POOL", "UPTIME")}
 	for _, j := range all {
 		s := j.Status
-		rows = append(rows, row(s.Name, strconv.Itoa(s.XID), string(s.State), dash(pid(s)), dash(strings.Join(s.IP, " ")),
+		rows = append(rows, row(s.Name, strconv.Itoa(s.XID), stateWords(s), dash(pid(s)), dash(strings.Join(s.IP, " ")),
 			dash(s.Template), dash(s.Pool), dash(uptime(s))))
 	}
 	a.ui.table(rows)
@@ -81,6 +81,14 @@ func forJSON(s engine.Status) statusJSON {
 		j.Since = &s.Since
 	}
 	return j
+}
+
+// stateWords is a guest's state, and of one that failed the phase.
+func stateWords(s engine.Status) string {
+	if s.Failed != nil {
+		return fmt.Sprintf("%s (%s)", s.State, s.Failed.Phase)
+	}
+	return string(s.State)
 }
 
 func pid(s engine.Status) string {

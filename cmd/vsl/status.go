@@ -87,7 +87,7 @@ func statusOf(ctx context.Context, e *engine.Engine, name string) (engine.Status
 }
 
 func (a *app) printStatus(s engine.Status) {
-	head := s.Name + ": " + string(s.State)
+	head := s.Name + ": " + stateWords(s)
 	if s.PID != 0 && !s.Since.IsZero() {
 		if s.State != engine.StateRunning {
 			head += ", up"
@@ -102,6 +102,9 @@ func (a *app) printStatus(s engine.Status) {
 		if v != "" && v != "0" {
 			rows = append(rows, []string{"  " + k, v})
 		}
+	}
+	if s.Failed != nil {
+		add("failed", "at "+s.Failed.At.Local().Format("2006-01-02 15:04:05")+", and was kept: vsl up makes it good, vsl rm -f removes it")
 	}
 	add("xid", fmt.Sprint(s.XID))
 	add("ip", strings.Join(s.IP, " "))

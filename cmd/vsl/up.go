@@ -31,7 +31,9 @@ func (a *app) upCommand() *cobra.Command {
 			"RECIPE is a file, a folder with a recipe.lua, or the name of an embedded recipe.\n" +
 			"Guests that run already are left alone, except for limits that can change while they run, and for\n" +
 			"those of a pool: what is beyond its size goes down, and what needs a restart is replaced in turn.\n" +
-			"A pool's name stands for its guests.",
+			"A pool's name stands for its guests.\n" +
+			"What --keep left of a guest that failed is replaced: where the guest was made by that run it is removed and\n" +
+			"made anew, and where it existed before it is restarted. vsl ls shows such guests as failed.",
 		Example: "  vsl up hello\n  vsl up ./shop web1 -p count=3",
 		Args: func(cmd *cobra.Command, args []string) error {
 			if o.plan == "" {

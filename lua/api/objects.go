@@ -17,7 +17,7 @@ func Fields() []FieldDoc {
 		{"ip", "string?", "Its first address."},
 		{"root", "string?", "Where the host sees its root, while it runs."},
 		{"spec", "vsl.guest", "What the recipe declared, as a table."},
-		{"state", `"declared"|"stopped"|"running"|"frozen"`, `"declared", "stopped", "running" or "frozen".`},
+		{"state", `"declared"|"stopped"|"running"|"frozen"|"failed"`, `"declared", "stopped", "running", "frozen", or "failed": up --keep left it so.`},
 		{"data", "table", "A table that is kept beside the guest from one flow to the next."},
 	}
 }

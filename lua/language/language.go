@@ -190,7 +190,7 @@ func (c *catalogue) objects() map[string]map[string]*Word {
 			}
 		}
 	}
-	for _, state := range []engine.State{engine.StateDeclared, engine.StateStopped, engine.StateRunning, engine.StateFrozen} {
+	for _, state := range []engine.State{engine.StateDeclared, engine.StateStopped, engine.StateRunning, engine.StateFrozen, engine.StateFailed} {
 		all["guest"]["state"].Names = append(all["guest"]["state"].Names, string(state))
 	}
 	return all

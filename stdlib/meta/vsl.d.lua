@@ -313,7 +313,7 @@
 ---@field ip string? Its first address.
 ---@field root string? Where the host sees its root, while it runs.
 ---@field spec vsl.guest What the recipe declared, as a table.
----@field state "declared"|"stopped"|"running"|"frozen" "declared", "stopped", "running" or "frozen".
+---@field state "declared"|"stopped"|"running"|"frozen"|"failed" "declared", "stopped", "running", "frozen", or "failed": up --keep left it so.
 ---@field data table A table that is kept beside the guest from one flow to the next.
 local Guest = {}
 
