@@ -68,7 +68,10 @@ func (e *Engine) Down(ctx context.Context, names []string, o DownOptions) ([]Out
 func (e *Engine) down1(ctx context.Context, g *guest, o DownOptions) Outcome {
 	begin := time.Now()
 	out := Outcome{Guest: g.spec.Name, Change: ChangeNone}
-	out.Err = g.failed("shutdown", g.within(ctx, false, func() error {
+	err := g.within(ctx, false, func() error {
+		if g.tx.undid {
+			out.Change, out.Reasons = ChangeDown, []string{"its unfinished run was undone"}
+		}
 		grp, err := g.group()
 		if err != nil {
 			return err
@@ -96,9 +99,19 @@ func (e *Engine) down1(ctx context.Context, g *guest, o DownOptions) Outcome {
 			return e.removeGuest(g.spec.Name)
 		}
 		return nil
-	}))
+	})
+	out.end(g.failed("shutdown", err))
 	out.Took = time.Since(begin)
 	return out
+}
+
+// end notes how bringing a guest down ended. That undoing an unfinished run left
+// nothing of it is no failure: what was asked for is done, and more.
+func (o *Outcome) end(err error) {
+	if errors.Is(err, errUndone) {
+		o.Change, o.Reasons, err = ChangeRemove, []string{"its unfinished run was undone, which had made it"}, nil
+	}
+	o.Err = err
 }
 
 // destroy runs the destroy phase, in which a guest takes leave of what knows it.

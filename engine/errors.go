@@ -21,6 +21,9 @@ var (
 	errNothingToBoot = errors.New("no init found in the guest's root")
 )
 
+// errUndone is what is left of a guest that only an unfinished run had made.
+var errUndone = fmt.Errorf("%w any more: the run that made it did not finish, and was undone now", ErrUnknownGuest)
+
 // SpecError is a mistake in a declaration. It is an ErrInvalid.
 type SpecError struct {
 	Pos   Pos

@@ -17,27 +17,33 @@ import (
 	"vsl/engine/store"
 )
 
+// Sweep is what GC did, and the guests that it left to a live command: what is
+// unfinished there may be that command's.
+type Sweep struct{ Did, Busy []string }
+
 // GC finishes what killed commands left: unfinished journals, contexts without
 // a guest, addresses, xids, temporary files, half-made templates and removed
-// trees. It touches nothing that a live command holds. It returns what it did.
-func (e *Engine) GC(ctx context.Context) ([]string, error) {
+// trees. It touches nothing that a live command holds.
+func (e *Engine) GC(ctx context.Context) (s Sweep, err error) {
 	if _, err := os.Stat(e.paths.Root); errors.Is(err, fs.ErrNotExist) {
-		return e.gcContexts(ctx) // somebody removed the root under its guests
+		s.Did, err = e.gcContexts(ctx) // somebody removed the root under its guests
+		return s, err
 	}
 	if err := e.ensure(); err != nil {
-		return nil, err
+		return s, err
 	}
-	var did []string
-	var errs []error
+	s, err = e.gcJournals(ctx)
+	errs := []error{err}
 	for _, sweep := range []func(context.Context) ([]string, error){
-		e.gcJournals, e.gcContexts, e.gcFiles, e.gcXIDs, e.gcAddresses,
+		e.gcContexts, e.gcFiles, e.gcXIDs, e.gcAddresses,
 	} {
-		d, err := sweep(ctx)
-		did = append(did, d...)
+		did, err := sweep(ctx)
+		s.Did = append(s.Did, did...)
 		errs = append(errs, err)
 	}
 	gone, err := e.templates().GC()
-	return append(did, gone...), errors.Join(append(errs, err)...)
+	s.Did = append(s.Did, gone...)
+	return s, errors.Join(append(errs, err)...)
 }
 
 // gcIfNeeded is GC where something lies about that may be a killed command's:
@@ -58,10 +64,10 @@ func (e *Engine) gcIfNeeded(ctx context.Context) {
 }
 
 // gcJournals undoes runs whose process is gone.
-func (e *Engine) gcJournals(ctx context.Context) (did []string, err error) {
+func (e *Engine) gcJournals(ctx context.Context) (s Sweep, err error) {
 	entries, err := store.Names(e.paths.Run)
 	if err != nil {
-		return nil, err
+		return s, err
 	}
 	var errs []error
 	for _, n := range entries {
@@ -75,16 +81,17 @@ func (e *Engine) gcJournals(ctx context.Context) (did []string, err error) {
 			continue
 		}
 		if _, err := os.Lstat(e.paths.Guest(name)); err == nil && !free {
-			continue // a live command works on it
+			s.Busy = append(s.Busy, name)
+			continue
 		}
-		_, err = e.recover(ctx, name)
+		_, _, err = e.recover(ctx, name)
 		lock.Unlock()
 		errs = append(errs, err)
 		if err == nil {
-			did = append(did, "undid the unfinished run on "+name)
+			s.Did = append(s.Did, "undid the unfinished run on "+name)
 		}
 	}
-	return did, errors.Join(errs...)
+	return s, errors.Join(errs...)
 }
 
 // gcContexts ends contexts that belong to no guest, guests that have no record,

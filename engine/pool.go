@@ -141,7 +141,8 @@ func (e *Engine) takeDown(ctx context.Context, gone []*guest, o UpOptions) []Out
 					out[i] = e.down1(ctx, g, DownOptions{Flows: o.Ends})
 					return out[i].Err
 				})
-				out[i].Guest, out[i].Err, out[i].Reasons = g.spec.Name, err, []string{p.surplusReason()}
+				out[i].Guest, out[i].Reasons = g.spec.Name, []string{p.surplusReason()}
+				out[i].end(err)
 			}
 		})
 	}

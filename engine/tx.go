@@ -21,6 +21,7 @@ type tx struct {
 	journal *store.Journal
 	undos   []undo
 	context bool // the context was made in this run
+	undid   bool // an unfinished run of the guest was undone first
 
 	unwritten bool // the record has changed since it was written
 	unsynced  bool // the record was written: make it durable at the end
@@ -76,6 +77,7 @@ func (g *guest) begin(ctx context.Context, create bool) error {
 		return err
 	}
 	name := g.spec.Name
+	undid := false // an unfinished run that had made the guest
 	for {
 		if create {
 			if err := os.Mkdir(g.e.paths.Guest(name), 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
@@ -89,13 +91,18 @@ func (g *guest) begin(ctx context.Context, create bool) error {
 			continue
 		}
 		if errors.Is(err, fs.ErrNotExist) {
+			if undid {
+				return &OpError{Op: "find guest", Target: name, Err: errUndone, Hint: "vsl up with its recipe makes it"}
+			}
 			return unknownGuest(name, g.e.names())
 		}
 		if err != nil {
 			return err
 		}
 		g.tx = &tx{lock: lock}
-		removed, err := g.e.recover(ctx, name)
+		var removed bool
+		g.tx.undid, removed, err = g.e.recover(ctx, name)
+		undid = undid || removed && g.tx.undid
 		if err == nil && !removed {
 			break
 		}
@@ -197,23 +204,24 @@ func (g *guest) end() {
 }
 
 // recover undoes an unfinished run of a guest whose lock the caller holds. It
-// tells whether that removed the guest's folder, and with it the lock.
-func (e *Engine) recover(ctx context.Context, name string) (removed bool, err error) {
+// tells whether there was one, and whether that removed the guest's folder, and
+// with it the lock.
+func (e *Engine) recover(ctx context.Context, name string) (undid, removed bool, err error) {
 	undos, err := store.ReadJournal[undo](e.paths.Journal(name))
 	if err != nil {
-		return false, err
+		return false, false, err
 	}
 	if len(undos) > 0 {
 		e.log.Info().Str("guest", name).Int("steps", len(undos)).Msg("undoing a run that did not finish")
 		if err := e.undoAll(ctx, name, undos); err != nil {
-			return false, err
+			return false, false, err
 		}
 	}
 	if err := store.Remove(e.paths.Journal(name)); err != nil {
-		return false, err
+		return false, false, err
 	}
 	_, err = os.Lstat(e.paths.Guest(name))
-	return errors.Is(err, fs.ErrNotExist), nil
+	return len(undos) > 0, errors.Is(err, fs.ErrNotExist), nil
 }
 
 // undoAll takes the steps back in reverse. Each undo is idempotent, and one

@@ -73,11 +73,14 @@ func (a *app) runGC(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	did, err := e.GC(ctx)
-	for _, d := range did {
+	swept, err := e.GC(ctx)
+	for _, d := range swept.Did {
 		a.ui.printf("%s\n", clean(d))
 	}
-	if err == nil && len(did) == 0 {
+	for _, name := range swept.Busy {
+		a.ui.note("%s: another vsl is at work on it; where that is one that was killed just now, vsl gc once more", name)
+	}
+	if err == nil && len(swept.Did)+len(swept.Busy) == 0 {
 		a.ui.note("nothing was left")
 	}
 	return err

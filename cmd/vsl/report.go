@@ -110,6 +110,9 @@ func outcomeWords(o engine.Outcome) string {
 		}
 		return "down"
 	case engine.ChangeRemove:
+		if reasons != "" {
+			return "gone: " + reasons
+		}
 		return "removed"
 	}
 	return "nothing to do"

@@ -39,8 +39,9 @@ func (a *app) restartCommand() *cobra.Command {
 // reboot is what one recipe brings up again.
 type reboot struct {
 	l      *loaded
-	decls  []engine.Declared
-	rolled []string // of a pool: not all at once
+	wanted []string          // the guests that are restarted
+	decls  []engine.Declared // those, and what they come after
+	rolled []string          // of a pool: not all at once
 }
 
 func (a *app) runRestart(ctx context.Context, args []string, o restartOptions) error {
@@ -64,14 +65,46 @@ func (a *app) runRestart(ctx context.Context, args []string, o restartOptions) e
 		down = slices.DeleteFunc(slices.Clone(down), func(n string) bool { return slices.Contains(r.rolled, n) })
 	}
 	flows := &keptFlows{a: a, e: e}
-	if _, err := e.Down(ctx, down, engine.DownOptions{Flows: flows.of, Parallel: o.parallel}); err != nil {
+	out, err := e.Down(ctx, down, engine.DownOptions{Flows: flows.of, Parallel: o.parallel})
+	if err != nil {
 		return err
 	}
-	errs := []error{left}
+	if plan, err = withoutGone(plan, out); plan == nil {
+		return errors.Join(left, err)
+	}
+	errs := []error{left, err}
 	for _, r := range plan {
 		errs = append(errs, a.bringUp(ctx, e, r.l, r.decls, engine.UpOptions{Pools: r.pools(), Restart: r.rolled, Parallel: o.parallel}, o.json))
 	}
 	return errors.Join(errs...)
+}
+
+// withoutGone leaves out of the plan the guests of which nothing is left, as only an
+// unfinished run had made them, unless another one comes after them. The error names them.
+func withoutGone(plan []*reboot, out []engine.Outcome) (rest []*reboot, err error) {
+	gone := map[string]bool{}
+	for _, o := range out {
+		gone[o.Guest] = o.Change == engine.ChangeRemove
+	}
+	var errs []error
+	for _, r := range plan {
+		wanted := slices.DeleteFunc(slices.Clone(r.wanted), func(n string) bool { return gone[n] })
+		if len(wanted) == 0 {
+			r.decls = nil
+		} else if r.decls, err = r.l.guests(wanted); err != nil {
+			return nil, err
+		}
+		for _, n := range r.wanted {
+			if gone[n] && !slices.ContainsFunc(r.decls, func(d engine.Declared) bool { return d.Spec.Name == n }) {
+				errs = append(errs, &engine.OpError{Op: "restart guest", Target: n, Err: errors.New("the run that made it did not finish: it was undone now, and nothing of it is left"),
+					Hint: "vsl up " + r.l.origin.Path + " makes it"})
+			}
+		}
+		if len(r.decls) > 0 {
+			rest = append(rest, r)
+		}
+	}
+	return rest, errors.Join(errs...)
 }
 
 // withoutSpare leaves out what only a recipe, a pool or --all stands for and its
@@ -115,8 +148,7 @@ func (r *reboot) pools() []*engine.Pool {
 // planReboots reads every recipe that the guests need, each once.
 func (a *app) planReboots(ctx context.Context, e *engine.Engine, names []string) ([]*reboot, error) {
 	var plan []*reboot
-	byOrigin := map[string]*loaded{}
-	wanted := map[*loaded][]string{}
+	byOrigin := map[string]*reboot{}
 	for _, n := range names {
 		origin, _, err := e.Origin(n)
 		if err != nil {
@@ -124,30 +156,32 @@ func (a *app) planReboots(ctx context.Context, e *engine.Engine, names []string)
 		}
 		origin = origin.Again()
 		key := fmt.Sprintf("%s %v %v", origin.Path, origin.Params, origin.AllowHost)
-		l := byOrigin[key]
-		if l == nil {
-			if l, err = a.loadAgain(ctx, e, n, origin); err != nil {
+		r := byOrigin[key]
+		if r == nil {
+			l, err := a.loadAgain(ctx, e, n, origin)
+			if err != nil {
 				return nil, err
 			}
-			byOrigin[key] = l
-			plan = append(plan, &reboot{l: l})
+			r = &reboot{l: l}
+			byOrigin[key] = r
+			plan = append(plan, r)
 		}
-		if _, ok := l.declared(n); !ok {
-			return nil, &recipeError{fmt.Errorf("%s: declares no guest %q any more", l.Path, n)}
+		if _, ok := r.l.declared(n); !ok {
+			return nil, &recipeError{fmt.Errorf("%s: declares no guest %q any more", r.l.Path, n)}
 		}
-		wanted[l] = append(wanted[l], n)
+		r.wanted = append(r.wanted, n)
 	}
 	for _, r := range plan {
 		if err := r.l.validate(); err != nil {
 			return nil, err
 		}
 		var err error
-		if r.decls, err = r.l.guests(wanted[r.l]); err != nil {
+		if r.decls, err = r.l.guests(r.wanted); err != nil {
 			return nil, err
 		}
 		var down []engine.Declared
 		for _, d := range r.decls {
-			if !slices.Contains(wanted[r.l], d.Spec.Name) {
+			if !slices.Contains(r.wanted, d.Spec.Name) {
 				continue // up already, or only what another one comes after
 			}
 			down = append(down, d)
