@@ -146,6 +146,32 @@ func (e *Engine) gcEnded(ctx context.Context, name string, did []string, errs []
 	return append(did, "released the ended context "+name), append(errs, e.release(ctx, name))
 }
 
+// releaseEnded takes addresses that are wanted now from guests that ended by
+// themselves, as gc does: what a device has already is not taken over, and would go
+// with the guest that brought it.
+func (e *Engine) releaseEnded(ctx context.Context, specs []*Spec) {
+	own, want := map[string]bool{}, map[string]bool{}
+	for _, s := range specs {
+		own[s.Name] = true
+		for _, ip := range ips(s.Net) {
+			want[ip] = true
+		}
+	}
+	if len(want) == 0 {
+		return
+	}
+	for _, n := range e.names() {
+		run, err := e.readRun(n)
+		holds := func(a ownedAddr) bool { ip, _, _ := strings.Cut(a.Prefix, "/"); return want[ip] }
+		if own[n] || err != nil || (&guest{run: run}).running() || !slices.ContainsFunc(run.Addrs, holds) {
+			continue
+		}
+		if _, errs := e.gcEnded(ctx, n, nil, nil); errors.Join(errs...) != nil {
+			e.log.Warn().Str("guest", n).Err(errors.Join(errs...)).Msg("its context has ended and cannot be released")
+		}
+	}
+}
+
 // tempAge is how old a temporary file of this very process must be to count as
 // left behind: a writer holds one for milliseconds.
 const tempAge = 10 * time.Second

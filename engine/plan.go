@@ -197,13 +197,27 @@ func (g *guest) compare() (Change, []string) {
 	switch {
 	case len(restart) > 0:
 		for _, l := range live {
-			restart = append(restart, l+": takes effect at once")
+			restart = append(restart, l+atOnce)
 		}
 		return ChangeRestart, restart
 	case len(live) > 0:
 		return ChangeLive, live
 	}
 	return ChangeNone, nil
+}
+
+// atOnce is what a plan says of a change that does not wait for the restart of
+// others; applied makes it what was done.
+const atOnce = ": takes effect at once"
+
+func applied(reasons []string) []string {
+	out := slices.Clone(reasons)
+	for i, r := range out {
+		if what, ok := strings.CutSuffix(r, atOnce); ok {
+			out[i] = what + " while it runs"
+		}
+	}
+	return out
 }
 
 // liveFields may change while a guest runs; a change of any other needs a
@@ -225,6 +239,10 @@ func specDiff(old, now *Spec) (live, restart []string) {
 			continue
 		}
 		key, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+		if f.Name == "Net" && old.Net.Mode == now.Net.Mode { // ip and net are keys of their own in a recipe
+			restart = append(restart, ipChanged(now.Net)+": takes effect at vsl restart")
+			continue
+		}
 		switch {
 		case liveFields[f.Name]:
 			live = append(live, key+" changed")
@@ -235,6 +253,13 @@ func specDiff(old, now *Spec) (live, restart []string) {
 		}
 	}
 	return live, restart
+}
+
+func ipChanged(now Net) string {
+	if len(now.Addrs) == 0 {
+		return "ip taken away"
+	}
+	return "ip changed to " + strings.Join(ips(now), " ")
 }
 
 func sameTemplate(a, b *Template) bool {

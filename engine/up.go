@@ -55,6 +55,7 @@ func (e *Engine) Up(ctx context.Context, decls []Declared, o UpOptions) ([]Outco
 		return nil, err
 	}
 	e.gcIfNeeded(ctx)
+	e.releaseEnded(ctx, specs)
 	if o.Parallel <= 0 {
 		o.Parallel = 16
 	}
@@ -194,7 +195,11 @@ func (u *upRun) bringUp(ctx context.Context, d Declared, m *marks) (Change, []st
 				return nil
 			case ChangeLive, ChangeRestart: // what needs a restart does not keep the rest waiting
 				g.noteParams(u.o.Origin)
-				return g.applyLive(ctx)
+				err := g.applyLive(ctx)
+				if err == nil {
+					reasons = applied(reasons)
+				}
+				return err
 			}
 			return g.phases(ctx, d, u.o, m)
 		})

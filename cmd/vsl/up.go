@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -101,10 +102,29 @@ func (a *app) bringUp(ctx context.Context, e *engine.Engine, l *loaded, decls []
 	for _, d := range decls {
 		ips[d.Spec.Name] = addresses(d.Spec)
 	}
+	for _, o := range out {
+		if slices.Contains([]engine.Change{engine.ChangeRestart, engine.ChangeLive, engine.ChangeNone}, o.Change) {
+			ips[o.Guest] = addressesNow(ctx, e, o.Guest, ips[o.Guest])
+		}
+	}
 	if perr := a.printOutcomes(out, ips, json); perr != nil {
 		err = errors.Join(err, perr)
 	}
 	return inBrief(err)
+}
+
+// addressesNow are what a guest is bound to, which the recipe may have moved on
+// from; declared where it does not run.
+func addressesNow(ctx context.Context, e *engine.Engine, name, declared string) string {
+	g, err := e.Lookup(name)
+	if err != nil {
+		return declared
+	}
+	s, err := g.Status(ctx)
+	if err != nil || s.PID == 0 {
+		return declared
+	}
+	return strings.Join(s.IP, " ")
 }
 
 // addresses are a guest's own, without their prefix lengths.

@@ -166,6 +166,41 @@ func TestAddressesGoOnlyIfVslPutThemThere(t *testing.T) {
 	expect(t, "exit of ip address del", exec.Command("ip", "address", "del", "198.51.100.40/24", "dev", device).Run(), nil)
 }
 
+// What a guest that ended by itself left on a device goes with the next command
+// that acts and meets it, also with one that wants the address for another guest:
+// from then on it is that one's, whatever becomes of the first.
+func TestAddressesOfEndedGuests(t *testing.T) {
+	r := newRoot(t)
+	has := func() bool {
+		return strings.Contains(strings.Join(addrLines(t), " ")+"/", " 198.51.100.42/")
+	}
+	ended := func() {
+		t.Helper()
+		r.up(`guest "a" { template = box, command = { "sleep", "infinity" }, ip = "198.51.100.42" }`)
+		r.vsl("exec", "a", "kill", "-TERM", "1")
+		for end := time.Now().Add(5 * time.Second); r.vsl("status", "a").code != 3; time.Sleep(10 * time.Millisecond) {
+			if time.Now().After(end) {
+				t.Fatal("the guest does not end")
+			}
+		}
+		r.must("ls")
+		expect(t, "its address is there after ls", has(), true)
+	}
+	for _, act := range [][]string{{"down", "a"}, {"gc"}, {"rm", "a"}} {
+		ended()
+		r.must(act...)
+		expect(t, "its address is there after "+act[0], has(), false)
+	}
+	ended()
+	r.up(`guest "b" { template = box, command = { "sleep", "infinity" }, ip = "198.51.100.42" }`)
+	r.must("gc")
+	r.must("rm", "a")
+	expect(t, "the address is there for the other guest", has(), true)
+	r.must("rm", "-f", "b")
+	expect(t, "the address is there after all", has(), false)
+	r.clean()
+}
+
 func TestNetNoneHasOnlyLoopback(t *testing.T) {
 	r := newRoot(t)
 	r.up(`guest "n" { template = box, net = "none", command = { "/agent", "serve", "n", "0.0.0.0:80" } }
