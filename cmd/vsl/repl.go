@@ -104,10 +104,7 @@ func (p *promptHost) up(ctx context.Context, d engine.Declared) error {
 	o := engine.UpOptions{Ends: flows.of}
 	if p.recipe != nil {
 		if own, ok := p.recipe.declared(d.Spec.Name); ok && own.Spec == d.Spec {
-			var err error
-			if o.Keep, err = p.recipe.keeper(); err != nil {
-				return err
-			}
+			o.Keep = p.recipe.keeper() // which notes the digest in the origin
 			o.Origin = p.recipe.origin
 		}
 	}
