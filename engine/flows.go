@@ -37,6 +37,9 @@ type Flows struct {
 type Declared struct {
 	Spec  *Spec
 	Flows Flows
+	// Provisions is the fingerprint of what provisions the guest: its flow and the
+	// hooks around it; "none" where there is nothing, "" where nobody knows.
+	Provisions string
 	// BuildTemplate is the build flow of the guest's template, nil where it has none.
 	BuildTemplate Flow
 }

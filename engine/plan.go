@@ -96,6 +96,9 @@ func (e *Engine) Plan(decls []Declared, o PlanOptions) (*Plan, error) {
 		gp := GuestPlan{Name: d.Spec.Name, Pool: d.Spec.Pool, After: sortedKeys(d.Spec.After), Steps: []Step{}}
 		gp.Change, gp.Reasons = g.compareIn(o.Pools)
 		gp.Steps = append(gp.Steps, g.planned(d, gp.Change)...)
+		if gp.Change != ChangeReplace {
+			gp.Reasons = append(gp.Reasons, g.provisionNote(d)...)
+		}
 		p.Guests = append(p.Guests, gp)
 	}
 	return p, nil
@@ -218,6 +221,24 @@ func applied(reasons []string) []string {
 		}
 	}
 	return out
+}
+
+// provisionNote says that a guest was provisioned otherwise than is declared now.
+// That is no change: nothing but a new guest is ever provisioned again.
+func (g *guest) provisionNote(d Declared) []string {
+	if g.rec == nil || !g.rec.Provisioned || g.rec.Provisions == "" || d.Provisions == "" || g.rec.Provisions == d.Provisions {
+		return nil
+	}
+	return []string{"provision changed: only a new guest runs it (vsl rm, then vsl up)"}
+}
+
+// notes are those of a guest as it is before an up.
+func (e *Engine) notes(d Declared) []string {
+	g, err := e.compared(d.Spec)
+	if err != nil {
+		return nil // which the up will meet as well
+	}
+	return g.provisionNote(d)
 }
 
 // liveFields may change while a guest runs; a change of any other needs a

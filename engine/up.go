@@ -24,6 +24,7 @@ type Outcome struct {
 	Guest   string        `json:"guest"`
 	Change  Change        `json:"change"`
 	Reasons []string      `json:"reasons,omitempty"`
+	Notes   []string      `json:"notes,omitempty"` // of what is not as declared and no command will change
 	Took    time.Duration `json:"took_ns"`
 	Err     error         `json:"-"`
 	Error   string        `json:"error,omitempty"`
@@ -138,7 +139,11 @@ func (u *upRun) guest(ctx context.Context, d Declared) (out Outcome) {
 		return out
 	}
 	begin = time.Now()
+	notes := u.e.notes(d)
 	out.Change, out.Reasons, out.Err = u.bringUp(ctx, d, m)
+	if out.Change == ChangeNone || out.Change == ChangeLive || out.Change == ChangeRestart || out.Change == ChangeStart {
+		out.Notes = notes
+	}
 	return out
 }
 
@@ -251,7 +256,7 @@ func (g *guest) phases(ctx context.Context, d Declared, o UpOptions, m *marks) (
 	}
 	g.e.progress(Progress{Subject: g.spec.Name, Stage: "up"})
 	if !g.rec.Provisioned {
-		g.update(func(r *record) { r.Provisioned = true })
+		g.update(func(r *record) { r.Provisioned, r.Provisions = true, d.Provisions })
 	}
 	g.run.Ready = true
 	return g.e.writeRun(g.spec.Name, g.run)
@@ -313,7 +318,7 @@ func (g *guest) provision(ctx context.Context, d Declared) error {
 	if err := g.Kill(ctx, KillArgs{}); err != nil {
 		return err
 	}
-	g.update(func(r *record) { r.Provisioned = true })
+	g.update(func(r *record) { r.Provisioned, r.Provisions = true, d.Provisions })
 	return nil
 }
 

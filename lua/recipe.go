@@ -217,7 +217,7 @@ func (r *Recipe) collect(ctx context.Context) error {
 func Declare(a *api.API, d *api.Decl, def engine.Flows) engine.Declared {
 	a.ExpandAfter(d.Spec)
 	flow := func(phase string) engine.Flow { return a.Flow(phase, d.Flows[phase]) }
-	out := engine.Declared{Spec: d.Spec, Flows: engine.Flows{
+	out := engine.Declared{Spec: d.Spec, Provisions: a.Provisions(d), Flows: engine.Flows{
 		Provision: flow("provision"), Boot: flow("boot"), Ready: a.ReadyFlow(d.Flows["ready"]), Run: flow("run"),
 		Shutdown: flow("shutdown"), Destroy: flow("destroy"),
 		Before: map[string]engine.Flow{}, After: map[string]engine.Flow{}, OnFail: a.FailFlow(d.Flows[bind.OnFail]),

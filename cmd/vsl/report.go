@@ -81,6 +81,10 @@ func outcomeMark(o engine.Outcome) string {
 }
 
 func outcomeWords(o engine.Outcome) string {
+	return strings.Join(append([]string{changeWords(o)}, o.Notes...), "; ")
+}
+
+func changeWords(o engine.Outcome) string {
 	reasons := strings.Join(o.Reasons, "; ")
 	switch {
 	case o.Err != nil && isInterrupted(o.Err):

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"sort"
+	"strings"
 	"sync"
 	"time"
 
@@ -51,6 +52,20 @@ func (a *API) Flow(phase string, fn *lua.LFunction) engine.Flow {
 		_, err := a.run(ctx, phase, fn, g, true)
 		return err
 	}
+}
+
+// Provisions is the fingerprint of what provisions a guest, "none" where nothing does.
+func (a *API) Provisions(d *Decl) string {
+	var prints []string
+	for _, flow := range []string{"before provision", "provision", "after provision"} {
+		if fn := d.Flows[flow]; fn != nil {
+			prints = append(prints, flow+" "+a.S.Fingerprint(fn, a.fingerprintObject))
+		}
+	}
+	if prints == nil {
+		return "none"
+	}
+	return strings.Join(prints, ", ")
 }
 
 // BuildFlow is Flow for a template's build: its guest is the build context,
