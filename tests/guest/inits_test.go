@@ -55,7 +55,7 @@ func TestReaperCollectsOrphansAndEndsWithTheCommand(t *testing.T) {
 		r.sh("g", "(sleep 0.01 &) ; true")
 	}
 	eventually(t, slow(5*time.Second), "no zombie", func() bool {
-		return !strings.Contains(r.sh("g", "cat /proc/[0-9]*/stat 2>/dev/null"), ") Z ")
+		return !strings.Contains(r.sh("g", "cat /proc/[0-9]*/stat 2>/dev/null; true"), ") Z ")
 	})
 	r.must("rm", "-f", "g")
 	r.up(`guest "g" { template = box, command = { "sh", "-c", "sleep 1000 & sleep 0.3; exit 4" } }`)
