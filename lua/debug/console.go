@@ -103,6 +103,11 @@ func (c *Console) Stopped(s *Stop) Command {
 
 // Begin is the prompt before anything runs, for setting breakpoints.
 func (c *Console) Begin() Command {
+	c.C.Placed = func(b *Break, line int, ok bool) {
+		if !ok || line != b.Line {
+			fmt.Fprintln(c.Out, c.describe(b))
+		}
+	}
 	return c.prompt(&view{})
 }
 
@@ -231,7 +236,7 @@ func (c *Console) help() {
 func (c *Console) setBreak(_ *view, arg string) {
 	if arg == "" {
 		for _, b := range c.C.Breaks() {
-			fmt.Fprintln(c.Out, describe(b))
+			fmt.Fprintln(c.Out, c.describe(b))
 		}
 		return
 	}
@@ -240,18 +245,20 @@ func (c *Console) setBreak(_ *view, arg string) {
 		fmt.Fprintln(c.Out, "error:", err)
 		return
 	}
-	fmt.Fprintln(c.Out, describe(c.C.Set(b)))
+	fmt.Fprintln(c.Out, c.describe(c.C.Set(b)))
 }
 
-func describe(b *Break) string {
+func (c *Console) describe(b *Break) string {
 	text := fmt.Sprintf("breakpoint %d: %s", b.ID, b)
 	if b.Line == 0 {
 		return text
 	}
-	line, ok := b.Verified()
+	line, ok, read := c.C.Verified(b)
 	switch {
-	case !ok:
+	case !read:
 		return text + ", once such a file is read"
+	case !ok:
+		return text + ": no statement stands there or after it"
 	case line != b.Line:
 		return text + fmt.Sprintf(", moved to line %d", line)
 	}

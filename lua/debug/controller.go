@@ -151,10 +151,14 @@ func (c *Controller) Statement(l *lua.LState, pos engine.Pos) {
 	if !on || st.root != rootOf(l) {
 		return
 	}
-	depth := len(c.state(l).Levels(l))
-	if st.command == StepIn || st.command == StepOver && depth <= st.depth || st.command == StepOut && depth < st.depth {
+	if st.ends(len(c.state(l).Levels(l))) {
 		c.stop(l, Step, "step", nil)
 	}
+}
+
+// ends says whether a step ends where so many functions are called.
+func (st step) ends(depth int) bool {
+	return st.command == StepIn || st.command == StepOver && depth <= st.depth || st.command == StepOut && depth < st.depth
 }
 
 // rootOf is the thread that l runs for: steps go into coroutines and out of them, but
@@ -208,8 +212,18 @@ func (c *Controller) Primitive(l *lua.LState, name, words string) error {
 		return c.stopped(l, &Stop{Reason: Primitive, Text: words + why, Breaks: hit})
 	}
 	// The default flows have no statements to stop at.
-	if reason, ok := c.paused(flowOf(l).Guest); ok {
+	guest := flowOf(l).Guest
+	if reason, ok := c.paused(guest); ok {
 		return c.stopped(l, &Stop{Reason: reason, Text: words})
+	}
+	c.mu.Lock()
+	st, on := c.steps[guest]
+	c.mu.Unlock()
+	if !on || st.root != rootOf(l) {
+		return nil
+	}
+	if levels := c.state(l).Levels(l); len(levels) > 0 && levels[0].Stdlib() && st.ends(len(levels)) {
+		return c.stopped(l, &Stop{Reason: Step, Text: words})
 	}
 	return nil
 }
