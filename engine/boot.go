@@ -97,7 +97,7 @@ func (l *launch) commandStarted() error {
 		return nil // executed, or on a host too busy to tell
 	}
 	return &OpError{Op: "run command of guest", Target: l.g.spec.Name,
-		Err: fmt.Errorf("%s: %w", l.pid1.argv[0], sys.Errno(binary.NativeEndian.Uint32(errno[:])))}
+		Err: &spawn.ChildError{Name: "exec " + l.pid1.argv[0], Err: sys.Errno(binary.NativeEndian.Uint32(errno[:]))}}
 }
 
 // prepare opens everything that the child will use, and says what it is.

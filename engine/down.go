@@ -37,7 +37,7 @@ func (e *Engine) Down(ctx context.Context, names []string, o DownOptions) ([]Out
 	for n := range guests {
 		down[n] = make(chan struct{})
 	}
-	order := sortedKeys(guests)
+	order := lastFirst(sortedKeys(guests), after)
 	out := make([]Outcome, len(order))
 	var wg sync.WaitGroup
 	slots := make(chan struct{}, cmp.Or(o.Parallel, 16))
@@ -63,6 +63,30 @@ func (e *Engine) Down(ctx context.Context, names []string, o DownOptions) ([]Out
 		}
 	}
 	return out, errors.Join(errs...)
+}
+
+// lastFirst puts guests into the order in which they go down: those that come after
+// another before it, and else as they are.
+func lastFirst(names []string, after map[string]map[string]string) []string {
+	var out []string
+	seen := map[string]bool{}
+	var add func(name string)
+	add = func(name string) {
+		if seen[name] {
+			return
+		}
+		seen[name] = true
+		for _, other := range names {
+			if _, is := after[other][name]; is {
+				add(other)
+			}
+		}
+		out = append(out, name)
+	}
+	for _, n := range names {
+		add(n)
+	}
+	return out
 }
 
 func (e *Engine) down1(ctx context.Context, g *guest, o DownOptions) Outcome {

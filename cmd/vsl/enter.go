@@ -41,13 +41,12 @@ func (a *app) enterCommand() *cobra.Command {
 func (a *app) runOnTerminal(ctx context.Context, name string, args engine.ExecArgs) error {
 	in, ok1 := a.ui.in.(*os.File)
 	out, ok2 := a.ui.out.(*os.File)
-	if !ok1 || !ok2 || !isTerminal(in) || !isTerminal(out) {
-		a.ui.fail(&usageError{msg: "standard input and output are not a terminal", hint: "vsl exec runs commands without one"})
-		return &codeError{125}
-	}
 	e, err := a.engine(false)
 	if err == nil {
 		_, err = e.Lookup(name) // before the terminal is touched
+	}
+	if err == nil && (!ok1 || !ok2 || !isTerminal(in) || !isTerminal(out)) {
+		err = &usageError{msg: "standard input and output are not a terminal", hint: "vsl exec runs commands without one"}
 	}
 	if err != nil {
 		a.ui.fail(err)

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -87,11 +88,17 @@ func (a *app) runInit(dir string) error {
 		text := strings.ReplaceAll(strings.ReplaceAll(f.text, "NAME", name), "FOLDER", shown(dir))
 		texts = append(texts, [2]string{f.name, text})
 	}
-	for _, t := range texts {
-		if _, err := os.Lstat(filepath.Join(dir, t[0])); !errors.Is(err, fs.ErrNotExist) {
-			return &usageError{msg: fmt.Sprintf("%s is there already", filepath.Join(dir, t[0])), hint: "give the name of a folder that is new"}
-		}
+	if path := filepath.Join(dir, "recipe.lua"); there(path) {
+		return &usageError{msg: path + " is there already", hint: fmt.Sprintf("vsl check %s reads it; vsl init begins a recipe in a folder without one", shown(dir))}
 	}
+	var kept []string
+	texts = slices.DeleteFunc(texts, func(t [2]string) bool {
+		if there(filepath.Join(dir, t[0])) {
+			kept = append(kept, t[0])
+			return true
+		}
+		return false
+	})
 	if err := os.MkdirAll(filepath.Join(dir, ".vsl"), 0o755); err != nil {
 		return err
 	}
@@ -102,7 +109,16 @@ func (a *app) runInit(dir string) error {
 	}
 	a.ui.printf("%s holds a recipe that works. What comes next:\n  vsl plan %s     what it would do\n  vsl test %s     its test, without root\n  vsl up %s       bring it up (root)\n",
 		dir, shown(dir), shown(dir), shown(dir))
+	if len(kept) > 0 {
+		a.ui.note("left as they were: %s", strings.Join(kept, ", "))
+	}
 	return nil
+}
+
+// there says whether anything has a name, be it a link to nothing.
+func there(path string) bool {
+	_, err := os.Lstat(path)
+	return !errors.Is(err, fs.ErrNotExist)
 }
 
 // writeNew writes a file that must not be there.

@@ -26,13 +26,14 @@ type live struct {
 type job struct {
 	engine.Progress
 	since time.Time
-	told  time.Time // when a plain line was last printed
+	next  time.Time     // when the next plain line is due
+	gap   time.Duration // between it and the one after
 }
 
 const (
 	patience = time.Second            // what is faster needs no words
 	redraw   = 100 * time.Millisecond // of the live line
-	plainGap = 5 * time.Second        // between plain lines about one stage
+	plainGap = 5 * time.Second        // between the first two plain lines about one stage; each gap is twice the last
 )
 
 func newLive(u *ui) *live { return &live{u: u, jobs: map[string]*job{}} }
@@ -83,8 +84,9 @@ func (l *live) tick(now time.Time) {
 		}
 		if l.u.errTerm {
 			slow = append(slow, fmt.Sprintf("%s: %s %s", name, j.words(), now.Sub(j.since).Round(time.Second)))
-		} else if now.Sub(j.told) >= plainGap {
-			j.told = now
+		} else if !now.Before(j.next) {
+			j.gap = max(plainGap, 2*j.gap)
+			j.next = now.Add(j.gap)
 			fmt.Fprintf(l.u.err, "vsl: %s: %s\n", name, j.words())
 		}
 	}

@@ -23,7 +23,7 @@ type planOptions struct {
 func (a *app) planCommand() *cobra.Command {
 	var o planOptions
 	cmd := &cobra.Command{
-		Use:   "plan RECIPE [GUEST…]",
+		Use:   "plan [RECIPE [GUEST…]]",
 		Short: "show what up would do",
 		Long: "Shows what vsl up would do, and does nothing. Each guest has a mark: + is made and brought up,\n" +
 			"> is brought up, ~ is changed while it runs, ! runs and differs in what needs a restart, = is as declared.\n" +
@@ -33,8 +33,11 @@ func (a *app) planCommand() *cobra.Command {
 			"--json has them then as \"calls\" of the step. With --out the plan is written into a file, which vsl up --plan carries out,\n" +
 			"or refuses where the host or the recipe has moved on.",
 		Example: "  vsl plan ./shop\n  vsl plan -v debian-web\n  vsl plan -vv hello\n  vsl plan ./shop --exit-code && echo as declared",
-		Args:    atLeast(1, "a recipe"),
-		RunE:    func(cmd *cobra.Command, args []string) error { return a.runPlan(cmd.Context(), args[0], args[1:], o) },
+		Args:    aRecipe(0),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			args = orHere(args)
+			return a.runPlan(cmd.Context(), args[0], args[1:], o)
+		},
 	}
 	cmd.ValidArgsFunction = a.completeRecipeThenGuests
 	a.recipeFlags(cmd, &o.recipeOptions)
@@ -173,13 +176,13 @@ func (a *app) checkCommand() *cobra.Command {
 	var o recipeOptions
 	var json bool
 	cmd := &cobra.Command{
-		Use:     "check RECIPE",
+		Use:     "check [RECIPE]",
 		Short:   "read a recipe and look for mistakes",
 		Long:    "Reads a recipe, finds every mistake that can be found without acting, and says what it declares.",
 		Example: "  vsl check ./shop/recipe.lua -p count=3",
-		Args:    exactly(1, "a recipe"),
+		Args:    aRecipe(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			l, err := a.loadArg(cmd.Context(), nil, args[0], o)
+			l, err := a.loadArg(cmd.Context(), nil, orHere(args)[0], o)
 			if err != nil {
 				return err
 			}

@@ -14,6 +14,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/spf13/cobra"
+
 	"vsl/engine"
 	"vsl/lua"
 	"vsl/recipes"
@@ -73,6 +75,31 @@ func findRecipe(arg string) (*recipeFile, error) {
 	}
 	abs, err := filepath.Abs(path)
 	return &recipeFile{path: path, src: src, origin: abs}, err
+}
+
+// orHere are the arguments of a verb whose first is a recipe: without any it is
+// that of the folder we are in, if it has one.
+func orHere(args []string) []string {
+	if len(args) > 0 {
+		return args
+	}
+	if _, err := os.Stat("recipe.lua"); err != nil {
+		return nil
+	}
+	return []string{"."}
+}
+
+// aRecipe wants a recipe, or a folder that has one, and at most max arguments; 0 is any number.
+func aRecipe(max int) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(orHere(args)) == 0 {
+			return &usageError{msg: cmd.CommandPath() + " needs a recipe, as this folder has no recipe.lua", hint: "usage: " + cmd.UseLine()}
+		}
+		if max > 0 {
+			return atMost(max)(cmd, args)
+		}
+		return nil
+	}
 }
 
 // loaded is a recipe with its flows.

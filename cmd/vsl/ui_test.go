@@ -101,6 +101,22 @@ func TestProgress(t *testing.T) {
 	}
 }
 
+// What takes a minute is told of four times: each gap is twice the last.
+func TestProgressGaps(t *testing.T) {
+	var errOut bytes.Buffer
+	u := newUI(strings.NewReader(""), &bytes.Buffer{}, &errOut)
+	u.progress(engine.Progress{Subject: "slow", Stage: "ready"})
+	u.mu.Lock()
+	for now := time.Now(); now.Before(time.Now().Add(time.Minute)); now = now.Add(100 * time.Millisecond) {
+		u.live.tick(now)
+	}
+	u.mu.Unlock()
+	u.close()
+	if got := strings.Count(errOut.String(), "vsl: slow: waiting until it is ready\n"); got != 4 {
+		t.Errorf("told %d times, want 4", got)
+	}
+}
+
 // Colours of a guest's log pass to a terminal, all other control codes do not.
 func TestGuestOutput(t *testing.T) {
 	var out bytes.Buffer

@@ -26,10 +26,11 @@ type upOptions struct {
 func (a *app) upCommand() *cobra.Command {
 	var o upOptions
 	cmd := &cobra.Command{
-		Use:   "up RECIPE [GUEST…]",
+		Use:   "up [RECIPE [GUEST…]]",
 		Short: "bring up the guests of a recipe",
 		Long: "Brings up the guests that a recipe declares, or those named and all they come after.\n" +
-			"RECIPE is a file, a folder with a recipe.lua, or the name of an embedded recipe.\n" +
+			"RECIPE is a file, a folder with a recipe.lua, or the name of an embedded recipe; without one it is\n" +
+			"the recipe.lua of the folder you are in.\n" +
 			"Guests that run already are left alone, except for limits that can change while they run, and for\n" +
 			"those of a pool: what is beyond its size goes down, and what needs a restart is replaced in turn.\n" +
 			"A pool's name stands for its guests.\n" +
@@ -38,7 +39,7 @@ func (a *app) upCommand() *cobra.Command {
 		Example: "  vsl up hello\n  vsl up ./shop web1 -p count=3",
 		Args: func(cmd *cobra.Command, args []string) error {
 			if o.plan == "" {
-				return atLeast(1, "a recipe")(cmd, args)
+				return aRecipe(0)(cmd, args)
 			}
 			if len(args) > 0 || len(o.params) > 0 || o.file != "" {
 				return &usageError{msg: "--plan says which recipe, guests and parameters: give none beside it"}
@@ -52,6 +53,7 @@ func (a *app) upCommand() *cobra.Command {
 			if o.plan != "" {
 				return a.upPlan(cmd.Context(), o.plan, o)
 			}
+			args = orHere(args)
 			return a.debugged(o.debugOptions, func() error { return a.runUp(cmd.Context(), args[0], args[1:], o) })
 		},
 	}

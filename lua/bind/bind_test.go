@@ -2,9 +2,12 @@ package bind
 
 import (
 	"math"
+	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	lua "github.com/yuin/gopher-lua"
 
 	"vsl/engine"
 )
@@ -48,6 +51,21 @@ func TestParseCPU(t *testing.T) {
 		if got, err := ParseCPU(in); err == nil {
 			t.Errorf("ParseCPU(%q) = %v, want an error", in, got)
 		}
+	}
+}
+
+func TestCommand(t *testing.T) {
+	for in, want := range map[string][]string{
+		"nginx": {"nginx"}, "/usr/sbin/nginx": {"/usr/sbin/nginx"}, "echo a; exec b": {"/bin/sh", "-c", "echo a; exec b"},
+		"$HOME/run": {"/bin/sh", "-c", "$HOME/run"},
+	} {
+		got, err := Command.Conv(nil, Place{}, lua.LString(in))
+		if argv, _ := got.([]string); err != nil || !slices.Equal(argv, want) {
+			t.Errorf("command = %q is %q, %v", in, got, err)
+		}
+	}
+	if _, err := Command.Conv(nil, Place{}, lua.LString("")); err == nil {
+		t.Error("an empty command has no error")
 	}
 }
 

@@ -28,7 +28,7 @@ var (
 	}}
 	BootSchema = &Schema{Name: "boot", Doc: "Starts the guest's init as pid 1 of its context.", Keys: []Key{
 		{Name: "init", Type: Argv, Default: "the guest's own", Doc: "argv of the init"},
-		{Name: "command", Type: Argv, Default: "the guest's own", Doc: "argv of a plain command"},
+		{Name: "command", Type: Command, Default: "the guest's own", Doc: "argv of a plain command"},
 		{Name: "env", Type: Map, Default: "the guest's own", Doc: "environment"},
 		{Name: "hostname", Type: String, Default: "the guest's own", Doc: "host name", Check: checkHostname},
 		{Name: "idle", Type: Bool, Default: "false", Doc: "pid 1 only waits, as for provisioning"},

@@ -35,7 +35,7 @@ var GuestSchema = &Schema{Name: "guest", Doc: "A virtual private server.", Keys:
 	{Name: "clone", Type: cloneKind, Default: "the best that the file system can do", Doc: "how the guest's own root is made"},
 	{Name: "hostname", Type: String, Default: "the guest's name", Doc: "host name inside", Check: checkHostname},
 	{Name: "init", Type: Argv, Default: "found by looking", Doc: "the guest's own init"},
-	{Name: "command", Type: Argv, Doc: "a plain command to run instead of an init"},
+	{Name: "command", Type: Command, Doc: "a plain command to run instead of an init"},
 	{Name: "env", Type: Map, Doc: "environment of the init or command"},
 	{Name: "limit", Type: Object(LimitSchema), Live: true, Doc: "what the guest may use"},
 	{Name: "ip", Type: addresses, Doc: "the guest's addresses"},

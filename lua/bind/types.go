@@ -24,6 +24,7 @@ var (
 	CPU      = &Type{Name: "cpu", Want: `cores, such as 0.5, or "50%"`, Conv: convCPU}
 	Strings  = &Type{Name: "list of strings", Want: "a list of strings", Conv: convStrings}
 	Argv     = &Type{Name: "command", Want: `a command, such as { "/sbin/init" }`, Conv: convArgv}
+	Command  = &Type{Name: "command", Want: `a command, such as { "/usr/sbin/nginx", "-g", "daemon off;" }, or a string for /bin/sh`, Conv: convCommand}
 	Map      = &Type{Name: "map of strings", Want: "a table of names and values", Conv: convMap}
 	Func     = &Type{Name: "function", Want: "a function", Conv: convFunc}
 )
@@ -162,6 +163,17 @@ func convArgv(d *Decoder, at Place, v lua.LValue) (any, error) {
 		return nil, fmt.Errorf("is empty")
 	}
 	return out, nil
+}
+
+var singleWord = LazyRE(`^[\w./+@%-]+$`)
+
+// convCommand hands a string to a shell, unless it is a single word, which that
+// would only look up and run.
+func convCommand(d *Decoder, at Place, v lua.LValue) (any, error) {
+	if s, ok := v.(lua.LString); ok && s != "" && !singleWord().MatchString(string(s)) {
+		return []string{"/bin/sh", "-c", string(s)}, nil
+	}
+	return convArgv(d, at, v)
 }
 
 func convMap(d *Decoder, at Place, v lua.LValue) (any, error) {
