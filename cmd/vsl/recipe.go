@@ -51,7 +51,11 @@ func findRecipe(arg string) (*recipeFile, error) {
 	info, err := os.Stat(arg)
 	if errors.Is(err, fs.ErrNotExist) {
 		hint := "vsl recipes ls lists the embedded ones"
-		if near := engine.Nearest(arg, recipes.Names()); near != "" {
+		if near := engine.Misspelt(arg, recipes.Names()); near != "" {
+			hint = fmt.Sprintf("did you mean %q?", near)
+		} else if orHere(nil) != nil {
+			hint = "guests of the recipe in this folder are named after it, as in vsl plan . " + arg
+		} else if near := engine.Nearest(arg, recipes.Names()); near != "" {
 			hint = fmt.Sprintf("did you mean %q?", near)
 		}
 		if looksLikePath {
