@@ -52,7 +52,7 @@ func (a *app) runRestart(ctx context.Context, args []string, o restartOptions) e
 	if names, err = withoutSpare(ctx, e, names, args); err != nil {
 		return err
 	}
-	names, left := withoutRecipe(e, names)
+	names, left := withoutRecipe(e, "restart", names)
 	if left != nil && !o.all {
 		return left
 	}
@@ -197,13 +197,13 @@ func (a *app) planReboots(ctx context.Context, e *engine.Engine, names []string)
 }
 
 // withoutRecipe splits off the guests that no recipe says how to bring up again.
-func withoutRecipe(e *engine.Engine, names []string) (rest []string, err error) {
+func withoutRecipe(e *engine.Engine, verb string, names []string) (rest []string, err error) {
 	var errs []error
 	for _, n := range names {
 		origin, _, err := e.Origin(n)
 		if err == nil && origin.Path == "" {
-			err = &engine.OpError{Op: "restart guest", Target: n, Err: errors.New("it was made at a prompt: no recipe says how it comes up"),
-				Hint: ".save at the prompt of vsl repl writes a recipe of what was declared there: vsl down " + n + ", then vsl up with it"}
+			err = &engine.OpError{Op: verb + " guest", Target: n, Err: errors.New("it was made at a prompt: no recipe says how it comes up"),
+				Hint: "vsl down " + n + ", then vsl up with a recipe that declares it: .save at the prompt of vsl repl writes one of what was declared there"}
 		}
 		if err != nil {
 			errs = append(errs, err)

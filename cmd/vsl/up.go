@@ -21,12 +21,13 @@ type upOptions struct {
 	parallel int
 	json     bool
 	plan     string // a file
+	all      bool
 }
 
 func (a *app) upCommand() *cobra.Command {
 	var o upOptions
 	cmd := &cobra.Command{
-		Use:   "up [RECIPE [GUEST…]]",
+		Use:   "up [RECIPE [GUEST…]|NAME…|--all]",
 		Short: "bring up the guests of a recipe",
 		Long: "Brings up the guests that a recipe declares, or those named and all they come after.\n" +
 			"RECIPE is a file, a folder with a recipe.lua, or the name of an embedded recipe; without one it is\n" +
@@ -34,10 +35,19 @@ func (a *app) upCommand() *cobra.Command {
 			"Guests that run already are left alone, except for limits that can change while they run, and for\n" +
 			"those of a pool: what is beyond its size goes down, and what needs a restart is replaced in turn.\n" +
 			"A pool's name stands for its guests.\n" +
+			"NAME is a guest that was up before: it comes up by the recipe of then, as that is now, or where it is gone by\n" +
+			"the copy kept from its last boot. --all are all guests that do not run. What is a recipe as well, such as a\n" +
+			"folder of that name, is taken for the recipe.\n" +
 			"What --keep left of a guest that failed is replaced: where the guest was made by that run it is removed and\n" +
 			"made anew, and where it existed before it is restarted. vsl ls shows such guests as failed.",
-		Example: "  vsl up hello\n  vsl up ./shop web1 -p count=3",
+		Example: "  vsl up hello\n  vsl up ./shop web1 -p count=3\n  vsl up web1",
 		Args: func(cmd *cobra.Command, args []string) error {
+			if o.all && (len(args) > 0 || o.plan != "") {
+				return &usageError{msg: "--all are all guests that do not run: give no recipe, name or plan beside it"}
+			}
+			if o.all {
+				return nil
+			}
 			if o.plan == "" {
 				return aRecipe(0)(cmd, args)
 			}
@@ -53,7 +63,9 @@ func (a *app) upCommand() *cobra.Command {
 			if o.plan != "" {
 				return a.upPlan(cmd.Context(), o.plan, o)
 			}
-			args = orHere(args)
+			if args = orHere(args); o.all {
+				args = []string{""}
+			}
 			return a.debugged(o.debugOptions, func() error { return a.runUp(cmd.Context(), args[0], args[1:], o) })
 		},
 	}
@@ -62,16 +74,33 @@ func (a *app) upCommand() *cobra.Command {
 	cmd.Flags().BoolVar(&o.keep, "keep", false, "leave what a failed guest made, for a look at it")
 	o.flags(cmd)
 	cmd.Flags().IntVar(&o.parallel, "parallel", 0, "guests to bring up at once (default 16)")
+	cmd.Flags().BoolVar(&o.all, "all", false, "every guest that does not run, by the recipe of its last up")
 	cmd.Flags().StringVar(&o.plan, "plan", "", "carry out a plan that vsl plan --out wrote, or refuse where it does not hold any more")
 	cmd.Flags().BoolVar(&o.json, "json", false, "print what was done as JSON")
 	return cmd
 }
 
+// runUp takes a recipe, or the name of a guest as its first argument; with o.all
+// neither.
 func (a *app) runUp(ctx context.Context, recipe string, names []string, o upOptions) error {
 	e, err := a.engine(o.keep)
 	if err != nil {
 		return err
 	}
+	if o.all {
+		err = a.runUpNames(ctx, e, nil, o)
+	} else if namesGuest(e, recipe) {
+		err = a.runUpNames(ctx, e, append([]string{recipe}, names...), o)
+	} else {
+		err = a.runUpRecipe(ctx, e, recipe, names, o)
+	}
+	if err != nil && o.keep {
+		a.ui.note("what failed is left as it is: vsl status, vsl logs and vsl enter look at it, vsl rm -f removes it")
+	}
+	return err
+}
+
+func (a *app) runUpRecipe(ctx context.Context, e *engine.Engine, recipe string, names []string, o upOptions) error {
 	l, err := a.loadArg(ctx, e, recipe, o.recipeOptions)
 	if err != nil {
 		return err
@@ -83,11 +112,7 @@ func (a *app) runUp(ctx context.Context, recipe string, names []string, o upOpti
 	if err != nil {
 		return err
 	}
-	err = a.bringUp(ctx, e, l, decls, engine.UpOptions{Pools: l.pools(names), Parallel: o.parallel}, o.json)
-	if err != nil && o.keep {
-		a.ui.note("what failed is left as it is: vsl status, vsl logs and vsl enter look at it, vsl rm -f removes it")
-	}
-	return err
+	return a.bringUp(ctx, e, l, decls, engine.UpOptions{Pools: l.pools(names), Parallel: o.parallel}, o.json)
 }
 
 // bringUp is what up and restart share.
