@@ -2,7 +2,7 @@ package bind
 
 import (
 	"fmt"
-	"sort"
+	"slices"
 	"strings"
 	"time"
 
@@ -78,18 +78,11 @@ func convRlimits(d *Decoder, at Place, v lua.LValue) (any, error) {
 		return nil, want("a table of rlimits, such as { nofile = 1024 }", v)
 	}
 	out := map[string]engine.Rlimit{}
-	Each(t, func(k, e lua.LValue) {
-		here := at
-		here.Pos = d.where(t, k, at.Pos)
-		name, ok := k.(lua.LString)
-		if isBad(k) {
-			return
-		}
-		if i := sort.SearchStrings(rlimitNames, string(name)); !ok || i == len(rlimitNames) || rlimitNames[i] != string(name) {
-			d.Failf(here, DidYouMean(k.String(), rlimitNames), "unknown rlimit %q", k.String())
-			return
-		}
-		here.Key = join(at.Key, string(name))
+	unknown := func(here Place, k lua.LValue) {
+		d.Failf(here, DidYouMean(k.String(), rlimitNames), "unknown rlimit %q", k.String())
+	}
+	known := func(name string) bool { return slices.Contains(rlimitNames, name) }
+	d.eachNamed(t, at, known, unknown, func(here Place, name string, e lua.LValue) {
 		if sub, isTable := e.(*lua.LTable); isTable {
 			vals := d.Table(RlimitSchema, here, sub)
 			r := engine.Rlimit{Soft: Get[int64](vals, "soft"), Hard: Get[int64](vals, "soft")}
@@ -99,11 +92,11 @@ func convRlimits(d *Decoder, at Place, v lua.LValue) (any, error) {
 			if r.Hard >= 0 && (r.Soft < 0 || r.Soft > r.Hard) {
 				d.Failf(here, "", "soft is more than hard")
 			}
-			out[string(name)] = r
+			out[name] = r
 			return
 		}
 		if n, ok := d.conv(Size, here, e); ok {
-			out[string(name)] = engine.Rlimit{Soft: n.(int64), Hard: n.(int64)}
+			out[name] = engine.Rlimit{Soft: n.(int64), Hard: n.(int64)}
 		}
 	})
 	return out, nil

@@ -319,6 +319,24 @@ func Each(t *lua.LTable, f func(k, v lua.LValue)) {
 	}
 }
 
+// eachNamed visits the entries of a table of names that the recipe chooses, each at
+// its own place. wrong is told of keys that are no names, or not valid ones.
+func (d *Decoder) eachNamed(t *lua.LTable, at Place, valid func(name string) bool, wrong func(here Place, k lua.LValue), f func(here Place, name string, v lua.LValue)) {
+	Each(t, func(k, v lua.LValue) {
+		here := at
+		here.Pos = d.where(t, k, at.Pos)
+		name, ok := k.(lua.LString)
+		switch {
+		case isBad(k): // told already
+		case !ok || !valid(string(name)):
+			wrong(here, k)
+		default:
+			here.Key = join(at.Key, string(name))
+			f(here, string(name), v)
+		}
+	})
+}
+
 // Schemas lists every object and call of the language, for documentation and
 // completion.
 func Schemas() []*Schema {

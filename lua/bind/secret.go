@@ -47,27 +47,19 @@ func convSecrets(d *Decoder, at Place, v lua.LValue) (any, error) {
 		return nil, &Error{Msg: "must be a table of secrets", Hint: `write { password = secret.file("password") }`}
 	}
 	out := map[string]engine.Secret{}
-	Each(t, func(k, e lua.LValue) {
-		here := at
-		here.Pos = d.where(t, k, at.Pos)
-		name, ok := k.(lua.LString)
-		if isBad(k) {
-			return
-		}
-		if !ok || !secretNameRE().MatchString(string(name)) {
-			d.Failf(here, `write { password = secret.file("password") }`, "%s is not a file name for a secret", k)
-			return
-		}
-		here.Key = join(at.Key, string(name))
+	wrong := func(here Place, k lua.LValue) {
+		d.Failf(here, `write { password = secret.file("password") }`, "%s is not a file name for a secret", k)
+	}
+	d.eachNamed(t, at, secretNameRE().MatchString, wrong, func(here Place, name string, e lua.LValue) {
 		d.note(here, here.Key)
 		if table, ok := e.(*lua.LTable); ok {
 			if s, ok := d.secretEntry(here, table); ok {
-				out[string(name)] = s
+				out[name] = s
 			}
 			return
 		}
 		if s, ok := d.conv(secretType, here, e); ok {
-			out[string(name)] = *s.(*engine.Secret)
+			out[name] = *s.(*engine.Secret)
 		}
 	})
 	return out, nil

@@ -182,22 +182,15 @@ func convMap(d *Decoder, at Place, v lua.LValue) (any, error) {
 		return nil, want("a table of names and values", v)
 	}
 	out, bad := map[string]string{}, false
-	Each(t, func(k, e lua.LValue) {
-		here := at
-		here.Pos = d.where(t, k, at.Pos)
-		name, ok := k.(lua.LString)
-		if isBad(k) {
-			return
-		}
-		if !ok {
-			d.Failf(here, "write NAME = \"value\"", "a value without a name")
-			bad = true
-			return
-		}
-		here.Key = join(at.Key, string(name))
+	wrong := func(here Place, _ lua.LValue) {
+		d.Failf(here, "write NAME = \"value\"", "a value without a name")
+		bad = true
+	}
+	anyName := func(string) bool { return true }
+	d.eachNamed(t, at, anyName, wrong, func(here Place, name string, e lua.LValue) {
 		switch e := e.(type) {
 		case lua.LString, lua.LNumber, lua.LBool:
-			out[string(name)] = e.String()
+			out[name] = e.String()
 		default:
 			if bad = true; !isBad(e) {
 				d.Failf(here, "", "must be a string, not %s", Describe(e))
