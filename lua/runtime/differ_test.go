@@ -204,6 +204,10 @@ var deliberate = [...]func(c call, got, want value) bool{ // of the first values
 	DiffNegativeBase: func(c call, got, _ value) bool {
 		return c.fn == "tonumber" && len(c.args) == 2 && got.kind == 'n' && strings.HasPrefix(got.text, "-")
 	},
+	DiffNumberZero: func(c call, got, want value) bool {
+		zero := slices.ContainsFunc(c.args, func(a string) bool { return strings.Contains(a, `\000`) })
+		return zero && want.kind != 'E' && (strings.Contains(got.text, "number expected") || c.fn == "tonumber" && got.text == "nil")
+	},
 }
 
 // Each difference that is told is one that the comparison knows, and the other way round.

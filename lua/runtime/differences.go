@@ -11,6 +11,7 @@ var Differences = []string{
 	DiffFormat64:     "%d and its kin of string.format refuse what has more than 64 bits, where C gives anything",
 	DiffWide:         "numbers are not cut to 32 bits where a function wants a whole one",
 	DiffNegativeBase: `tonumber("-f", 16) is -15, not 2^64 - 15`,
+	DiffNumberZero:   "a text with a zero byte in it is no number, where C looks no further than that byte",
 }
 
 // The differences by name.
@@ -23,6 +24,7 @@ const (
 	DiffFormat64
 	DiffWide
 	DiffNegativeBase
+	DiffNumberZero
 )
 
 // WhyRefused says of a global of plain Lua that recipes do not get what is there instead.
