@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"time"
 
@@ -98,7 +97,7 @@ type Recipe struct {
 func Load(ctx context.Context, path string, src []byte, o Options) (*Recipe, error) {
 	if src == nil {
 		var err error
-		if src, err = os.ReadFile(path); err != nil {
+		if src, err = engine.ReadPlain(path, modules.MaxSize); err != nil {
 			return nil, &engine.OpError{Op: "read recipe", Target: path, Err: pathCause(err)}
 		}
 	}

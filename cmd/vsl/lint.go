@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"vsl/engine"
 	"vsl/lua/lint"
 	"vsl/lua/modules"
 	"vsl/recipes"
@@ -100,7 +101,7 @@ func lintFiles(arg string) ([]*recipeFile, error) {
 		if !d.Type().IsRegular() || !strings.HasSuffix(path, ".lua") {
 			return nil
 		}
-		src, err := os.ReadFile(path)
+		src, err := engine.ReadPlain(path, modules.MaxSize)
 		files = append(files, &recipeFile{path: path, src: src})
 		return err
 	})

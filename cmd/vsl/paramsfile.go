@@ -18,17 +18,9 @@ const paramsMax = 1 << 20
 
 // readParams reads a file of parameters.
 func readParams(path string) (map[string]lua.Given, error) {
-	f, err := os.Open(path)
+	data, err := engine.ReadPlain(path, paramsMax)
 	if err != nil {
 		return nil, &usageError{msg: "--params " + path + ": " + pathCause(err).Error()}
-	}
-	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, paramsMax+1))
-	if err != nil {
-		return nil, &usageError{msg: "--params " + path + ": " + pathCause(err).Error()}
-	}
-	if len(data) > paramsMax {
-		return nil, &usageError{msg: fmt.Sprintf("--params %s: it has more than %d bytes", path, paramsMax)}
 	}
 	m, err := parseParams(path, data)
 	if err != nil {

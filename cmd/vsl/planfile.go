@@ -27,6 +27,9 @@ type savedPlan struct {
 
 const savedVersion = 1
 
+// planMax bounds the file of a plan.
+const planMax = 64 << 20
+
 // savePlan writes a plan for vsl up --plan.
 func (a *app) savePlan(path string, l *loaded, names []string, p *engine.Plan) error {
 	l.keeper() // which finds the digest
@@ -91,7 +94,7 @@ func stale(path, what string) error {
 }
 
 func readPlan(path string) (*savedPlan, error) {
-	data, err := os.ReadFile(path)
+	data, err := engine.ReadPlain(path, planMax)
 	if err != nil {
 		return nil, &usageError{msg: fmt.Sprintf("read plan %s: %v", path, cause(err))}
 	}

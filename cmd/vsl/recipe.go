@@ -18,6 +18,7 @@ import (
 
 	"vsl/engine"
 	"vsl/lua"
+	"vsl/lua/modules"
 	"vsl/recipes"
 )
 
@@ -70,7 +71,7 @@ func findRecipe(arg string) (*recipeFile, error) {
 	if info.IsDir() {
 		path = filepath.Join(arg, "recipe.lua")
 	}
-	src, err := os.ReadFile(path)
+	src, err := engine.ReadPlain(path, modules.MaxSize)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, &usageError{msg: fmt.Sprintf("folder %s has no recipe.lua", arg)}
 	}
@@ -238,10 +239,10 @@ func (a *app) loadKept(ctx context.Context, e *engine.Engine, name string) (*loa
 		return nil, err
 	}
 	file := &recipeFile{path: filepath.Join(dir, origin.File), origin: origin.Path}
-	if file.src, err = os.ReadFile(file.path); err != nil {
+	if file.src, err = engine.ReadPlain(file.path, modules.MaxSize); err != nil {
 		return nil, err
 	}
-	if now, err := os.ReadFile(origin.Path); a.debugger != nil && err == nil && bytes.Equal(now, file.src) {
+	if now, err := engine.ReadPlain(origin.Path, modules.MaxSize); a.debugger != nil && err == nil && bytes.Equal(now, file.src) {
 		// Breakpoints are set in the file that somebody has open.
 		file.path, file.dir = origin.Path, dir
 	}

@@ -84,6 +84,16 @@ func (f *Folders) Find(name string) (*File, error) {
 	return nil, &bind.Error{Msg: fmt.Sprintf("%s, and none in %s", missing, f.User)}
 }
 
+// Read reads a plain file of a folder, and follows no link out of that.
+func Read(dir, file string) ([]byte, error) {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer root.Close()
+	return read(root, dir, file, nil)
+}
+
 // absent says that the folder itself is not there.
 type absent struct{ error }
 
@@ -140,8 +150,8 @@ func walk(root *os.Root, dir, file string, check func(path string, info fs.FileI
 	return nil
 }
 
-// read reads one plain file. It is looked at before it is opened, as opening a pipe
-// would wait for who writes into it, and afterwards, as it may be another then.
+// read reads one plain file. It is looked at before it is opened, as opening a device
+// may do something, and afterwards, as it may be another then.
 func read(root *os.Root, dir, file string, check func(path string, info fs.FileInfo) error) ([]byte, error) {
 	where := filepath.Join(dir, file)
 	stat := root.Stat
@@ -158,7 +168,7 @@ func read(root *os.Root, dir, file string, check func(path string, info fs.FileI
 	if !before.Mode().IsRegular() {
 		return nil, &bind.Error{Msg: where + " is no plain file"}
 	}
-	f, err := root.Open(file)
+	f, err := root.OpenFile(file, engine.PlainFlags, 0)
 	if err != nil {
 		return nil, err
 	}

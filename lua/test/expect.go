@@ -11,6 +11,7 @@ import (
 	glua "github.com/yuin/gopher-lua"
 
 	"vsl/lua/bind"
+	"vsl/lua/modules"
 	"vsl/lua/runtime"
 )
 
@@ -224,14 +225,13 @@ func (r *run) golden(l *glua.LState, v glua.LValue) (bool, string) {
 	if !filepath.IsLocal(name) {
 		r.a.S.Raisef(l, "golden files are beside the test", "golden: %q is outside the test's folder", name)
 	}
-	path := filepath.Join(r.dir, name)
 	if r.o.Update {
-		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		if err := r.writeGolden(name, string(text)); err != nil {
 			r.a.S.Raise(l, err)
 		}
 		return true, ""
 	}
-	want, err := os.ReadFile(path)
+	want, err := modules.Read(r.dir, name)
 	if errors.Is(err, fs.ErrNotExist) {
 		r.a.S.Raisef(l, "vsl test --update writes it", "golden file %s is not there", name)
 	}
@@ -243,4 +243,23 @@ func (r *run) golden(l *glua.LState, v glua.LValue) (bool, string) {
 	}
 	r.a.S.Raisef(l, "vsl test --update takes what it is now", "differs from %s:\n%s", name, difference(name, string(want), "now", string(text)))
 	return false, ""
+}
+
+// writeGolden makes the file anew: what has its name may be a link to a file that is
+// none of the test's, or a pipe.
+func (r *run) writeGolden(name, text string) error {
+	root, err := os.OpenRoot(r.dir)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	if err := root.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	f, err := root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString(text)
+	return errors.Join(err, f.Close())
 }

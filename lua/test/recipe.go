@@ -14,6 +14,7 @@ import (
 	"vsl/engine/enginetest"
 	"vsl/lua"
 	"vsl/lua/bind"
+	"vsl/lua/modules"
 )
 
 // recipeSchema is the table that recipe takes.
@@ -130,6 +131,9 @@ func (r *run) load(l *glua.LState, v bind.Values) (*Loaded, error) {
 	if file == "" {
 		file = "recipe.lua"
 	}
+	if !filepath.IsLocal(file) {
+		return nil, &engine.OpError{Op: "read recipe", Target: file, Err: errors.New("it is outside the test's folder"), Hint: "recipe { file = … } names another file beside the test"}
+	}
 	x.Path = filepath.Join(filepath.Dir(r.path), file)
 	if source := bind.Opt[string](v, "source"); source != nil {
 		x.Src = []byte(*source)
@@ -137,9 +141,13 @@ func (r *run) load(l *glua.LState, v bind.Values) (*Loaded, error) {
 			x.Path = r.a.S.Pos(l).String() + ": source"
 		}
 	} else {
-		text, err := os.ReadFile(x.Path)
+		text, err := modules.Read(r.dir, file)
 		if err != nil {
-			return nil, &engine.OpError{Op: "read recipe", Target: x.Path, Err: os.ErrNotExist, Hint: "recipe { file = … } names another file beside the test"}
+			var mistake *bind.Error
+			if !errors.As(err, &mistake) && errors.Is(err, os.ErrNotExist) {
+				err = os.ErrNotExist
+			}
+			return nil, &engine.OpError{Op: "read recipe", Target: x.Path, Err: err, Hint: "recipe { file = … } names another file beside the test"}
 		}
 		x.Src = text
 	}

@@ -19,6 +19,7 @@ import (
 	"vsl/lua"
 	"vsl/lua/api"
 	"vsl/lua/bind"
+	"vsl/lua/modules"
 	"vsl/lua/runtime"
 	"vsl/stdlib"
 )
@@ -102,7 +103,7 @@ type testCase struct {
 // Run runs the tests of a file and reports each. The error is that of a file that
 // cannot be read; failed tests are in what is reported.
 func Run(ctx context.Context, path string, o Options, report func(Result)) error {
-	src, err := os.ReadFile(path)
+	src, err := engine.ReadPlain(path, modules.MaxSize)
 	if err != nil {
 		return err
 	}
