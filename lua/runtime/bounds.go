@@ -16,6 +16,9 @@ const (
 	// maxCoroutines is how many coroutines may run within each other. Each is a part
 	// of the Go stack, which no error can unwind once it is full.
 	maxCoroutines = 200
+	// maxNested is how many calls those that wait may be in, all together: where an
+	// error goes through calls of Go's, each of them looks through all that are below.
+	maxNested = callStack
 	// concatFunc is what compiled .. calls; no recipe can name it.
 	concatFunc = "(concat)"
 	// maxDate bounds the format of os.date.
@@ -63,10 +66,13 @@ func (s *State) openBounds(g *lua.LTable) {
 
 // nested refuses to go into one more coroutine where too many wait for each other.
 func (s *State) nested(l *lua.LState) {
-	n := 0
+	n, calls := 0, 0
 	for th := l; th != nil; th = th.Parent {
 		if n++; n > maxCoroutines {
 			s.Raisef(l, "", "stack overflow: more than %d coroutines within each other", maxCoroutines)
+		}
+		if calls += callDepth(th); calls > maxNested {
+			s.Raisef(l, "", "stack overflow: more than %d calls in coroutines within each other", maxNested)
 		}
 	}
 }

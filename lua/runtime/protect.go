@@ -23,6 +23,7 @@ var (
 	errFuncOffset = mustField(stateType, "hasErrorFunc").Offset
 	frameField    = mustField(stateType, "currentFrame")
 	baseOffset    = mustField(frameField.Type.Elem(), "LocalBase").Offset
+	idxOffset     = mustField(frameField.Type.Elem(), "Idx").Offset
 	pcOffset      = mustField(frameField.Type.Elem(), "Pc").Offset
 	loopOffset    = mustField(stateType, "mainLoop").Offset
 
@@ -48,6 +49,15 @@ func frameBase(l *lua.LState) int {
 		return 0
 	}
 	return *(*int)(unsafe.Add(frame, baseOffset))
+}
+
+// callDepth is how many calls l is in.
+func callDepth(l *lua.LState) int {
+	frame := *(*unsafe.Pointer)(unsafe.Add(unsafe.Pointer(l), frameField.Offset))
+	if frame == nil {
+		return 0
+	}
+	return *(*int)(unsafe.Add(frame, idxOffset)) + 1
 }
 
 // protect is pcall and xpcall: it calls the function below nargs arguments on

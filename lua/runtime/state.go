@@ -70,6 +70,9 @@ type source struct {
 	numbered *numbered          // once it was asked for
 }
 
+// callStack is how many calls deep one coroutine may be.
+const callStack = 4096
+
 // New makes a state.
 func New(o Options) *State {
 	if o.Stdout == nil {
@@ -78,7 +81,7 @@ func New(o Options) *State {
 	s := &State{opts: o, origins: map[*lua.LTable]origin{}, sources: map[string]*source{}, modules: map[string]lua.LValue{},
 		folders: modules.Folders{Own: o.Dir, User: o.UserDir}}
 	s.l = lua.NewState(lua.Options{
-		SkipOpenLibs: true, CallStackSize: 4096, MinimizeStackMemory: true, IncludeGoStackTrace: true,
+		SkipOpenLibs: true, CallStackSize: callStack, MinimizeStackMemory: true, IncludeGoStackTrace: true,
 		RegistrySize: 1024, RegistryMaxSize: 1 << 20, RegistryGrowStep: 4096,
 	})
 	s.openLibs()
