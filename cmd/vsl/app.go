@@ -67,7 +67,7 @@ func (a *app) close() {
 
 // luaOptions are what every recipe is read with, and the default flows are.
 func (a *app) luaOptions(e *engine.Engine) lua.Options {
-	o := lua.Options{UserDir: modules.UserFolder(), Stdout: a.ui.notes(), Stderr: a.ui.notes()}
+	o := lua.Options{UserDir: modules.UserFolder(), Stdout: a.ui.luaNotes(), Stderr: a.ui.luaNotes()}
 	if e != nil {
 		o.Engine = e
 	}

@@ -91,7 +91,7 @@ func (a *app) debugged(o debugOptions, verb func() error) error {
 }
 
 func (a *app) debugConsole(out io.Writer) *debug.Console {
-	c := &debug.Console{Out: out}
+	c := &debug.Console{Out: harmless(out, a.ui.outTerm || a.ui.errTerm)}
 	c.C = debug.New(c)
 	c.Open = func() repl.Reader {
 		a.ui.live.end()

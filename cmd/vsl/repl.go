@@ -51,7 +51,7 @@ func (a *app) runRepl(root *cobra.Command, args []string, ro recipeOptions) erro
 		Logs: func(ctx context.Context, guest string) error { return a.runLogs(ctx, guest, logsOptions{lines: 20}) }},
 		Interactive: isTerminal(a.ui.in)}
 	o.Options = lua.Options{Engine: e, Params: given.params, More: given.file, LookupEnv: given.env, AllowHost: ro.allowHost, Dir: ".", UserDir: modules.UserFolder(),
-		Stdout: a.ui.results(), Stderr: a.ui.notes(), Up: p.up, Down: p.down, Remove: p.remove}
+		Stdout: a.ui.luaResults(), Stderr: a.ui.luaNotes(), Up: p.up, Down: p.down, Remove: p.remove}
 	if len(args) > 0 {
 		file, err := findRecipe(args[0])
 		if err != nil {
@@ -67,7 +67,7 @@ func (a *app) runRepl(root *cobra.Command, args []string, ro recipeOptions) erro
 		}
 	}
 	a.debugAt(&o)
-	err = repl.Run(ctx, a.ui.in, a.ui.results(), a.ui.notes(), o)
+	err = repl.Run(ctx, a.ui.in, a.ui.luaResults(), a.ui.luaNotes(), o)
 	if err != nil && !o.Interactive && !is[*recipeError](err) {
 		return &codeError{exitCode(err)} // the prompt has printed it
 	}
@@ -81,7 +81,7 @@ func (a *app) debugAt(o *repl.Options) {
 		lines = repl.NewReader(a.ui.in, a.ui.results(), o.Interactive, whole, names)
 		return lines
 	}
-	c := &debug.Console{Out: a.ui.results()}
+	c := &debug.Console{Out: a.ui.luaResults()}
 	c.C = debug.New(c)
 	c.Open = func() repl.Reader {
 		a.ui.live.end()

@@ -127,18 +127,18 @@ func (a *app) printTest(r test.Result, o testOptions) {
 	switch {
 	case o.json:
 	case r.Err != nil:
-		a.ui.printf("FAIL  %s (%s:%d)\n", r.Name, r.File, r.Line)
+		a.ui.printf("FAIL  %s (%s:%d)\n", clean(r.Name), clean(r.File), r.Line)
 		for _, e := range flatten(r.Err) {
 			text, hint := explain(e)
 			a.ui.printf("      %s\n", strings.ReplaceAll(clean(text), "\n", "\n      "))
 			if hint != "" {
-				a.ui.printf("      %s\n", hint)
+				a.ui.printf("      %s\n", clean(hint))
 			}
 		}
 	case a.verbose > 0 && r.Skipped != "":
-		a.ui.printf("skip  %s: %s\n", r.Name, r.Skipped)
+		a.ui.printf("skip  %s: %s\n", clean(r.Name), clean(r.Skipped))
 	case a.verbose > 0:
-		a.ui.printf("ok    %s  %s\n", r.Name, r.Took.Round(100*time.Microsecond))
+		a.ui.printf("ok    %s  %s\n", clean(r.Name), r.Took.Round(100*time.Microsecond))
 	}
 }
 
@@ -152,15 +152,15 @@ func (a *app) printTestFile(file string, results []test.Result) {
 	}
 	switch {
 	case failed > 0:
-		a.ui.printf("FAIL  %s  %d of %s failed  %s\n", file, failed, plural(len(results), "test"), took.Round(100*time.Microsecond))
+		a.ui.printf("FAIL  %s  %d of %s failed  %s\n", clean(file), failed, plural(len(results), "test"), took.Round(100*time.Microsecond))
 	case len(results) > 0:
-		a.ui.printf("ok    %s  %s  %s\n", file, plural(len(results), "test"), took.Round(100*time.Microsecond))
+		a.ui.printf("ok    %s  %s  %s\n", clean(file), plural(len(results), "test"), took.Round(100*time.Microsecond))
 	}
 }
 
 // testOptions makes the runner's options of the verb's.
 func (a *app) testOptions(o testOptions) (test.Options, error) {
-	to := test.Options{Update: o.update, Timeout: o.timeout, UserDir: modules.UserFolder(), Output: a.ui.notes()}
+	to := test.Options{Update: o.update, Timeout: o.timeout, UserDir: modules.UserFolder(), Output: a.ui.luaNotes()}
 	if o.run != "" {
 		re, err := regexp.Compile(o.run)
 		if err != nil {

@@ -25,7 +25,7 @@ import (
 //   - Colours and control codes are for terminals only, and not where they are unwanted.
 //   - What takes longer than a second says what it is at: on a terminal in one
 //     line that is rewritten, elsewhere in plain lines.
-//   - What a guest wrote never reaches a terminal with its control codes.
+//   - What a guest wrote, or a recipe prints, never reaches a terminal with its control codes.
 //   - What it prints holds no secret that vsl has read.
 type ui struct {
 	in               io.Reader
@@ -227,6 +227,11 @@ func (u *ui) write(w io.Writer, text string) {
 // notes and results are standard error and standard output for others to write to.
 func (u *ui) notes() io.Writer   { return stream{u, u.err} }
 func (u *ui) results() io.Writer { return stream{u, u.out} }
+
+// luaNotes and luaResults are the same for Lua code: a recipe may be somebody else's,
+// and prints what guests wrote, so it is held to what a guest is.
+func (u *ui) luaNotes() io.Writer   { return harmless(u.notes(), u.errTerm) }
+func (u *ui) luaResults() io.Writer { return harmless(u.results(), u.outTerm) }
 
 type stream struct {
 	u *ui

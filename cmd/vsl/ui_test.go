@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"strings"
 	"testing"
@@ -162,6 +163,24 @@ func TestSpan(t *testing.T) {
 	for sec, want := range map[int]string{0: "0s", 59: "59s", 61: "1m01s", 3600: "1h00m", 90061: "1d01h"} {
 		if got := span(time.Duration(sec) * time.Second); got != want {
 			t.Errorf("span(%d s) = %s, want %s", sec, got, want)
+		}
+	}
+}
+
+// TestLuaOutput: what a recipe prints reaches a terminal as a guest's output does, and
+// a file as it is.
+func TestLuaOutput(t *testing.T) {
+	for terminal, want := range map[bool]string{true: "a]0;title\x1b[31mb\n", false: "a\x1b]0;title\x07\x1b[31mb\n"} {
+		var out, errOut bytes.Buffer
+		u := newUI(strings.NewReader(""), &out, &errOut)
+		u.outTerm, u.errTerm = terminal, terminal
+		for _, w := range []io.Writer{u.luaResults(), u.luaNotes()} {
+			if n, err := io.WriteString(w, "a\x1b]0;title\x07\x1b[31mb\n"); err != nil || n != 18 {
+				t.Errorf("terminal %v: %d, %v", terminal, n, err)
+			}
+		}
+		if out.String() != want || errOut.String() != want {
+			t.Errorf("terminal %v: %q, %q, want %q", terminal, out.String(), errOut.String(), want)
 		}
 	}
 }
