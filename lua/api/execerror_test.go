@@ -14,7 +14,7 @@ func TestExecError(t *testing.T) {
 		{sh("\n    cp /srv/theme.css /srv/posts/\n  "), "cp: no\n", "web: sh: cp /srv/theme.css /srv/posts/: exit status 3: cp: no"},
 		{sh("a\n\n\tb  c\n"), "", "web: sh: a; b c: exit status 3"},
 		{sh("printf '%s' " + "0123456789012345678901234567890123456789012345678901234567890123456789"), "",
-			"web: sh: printf '%s' 012345678901234567890123456789012345678901234567890123…: exit status 3"},
+			"web: sh: printf '%s' 0123456789012345678901234567890123456789012345678901234…: exit status 3"},
 		{[]string{"apt-get", "update"}, "one\ntwo\nlast\n", "web: apt-get update: exit status 3: last\n  it said before:\n    one\n    two"},
 	} {
 		e := &ExecError{Guest: "web", Argv: c.argv, Code: 3, Stderr: tail([]byte(c.stderr), nil)}
