@@ -2,6 +2,7 @@ package lsp
 
 import (
 	"context"
+	"fmt"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -34,9 +35,19 @@ func (d *doc) forget() { d.a = nil }
 
 func (d *doc) analysis() *language.Analysis {
 	if d.a == nil {
-		d.a = language.Analyse(language.For(d.path), syntax.Parse(d.text), d.find())
+		d.a = language.Analyse(language.For(d.path), d.parse(), d.find())
 	}
 	return d.a
+}
+
+// parse parses the text; one that no verb reads has that mistake and nothing else.
+func (d *doc) parse() *syntax.File {
+	if len(d.text) <= modules.MaxSize {
+		return syntax.Parse(d.text)
+	}
+	f := syntax.Parse("")
+	f.Errors = append(f.Errors, syntax.Error{Msg: fmt.Sprintf("the text is larger than %d MB", modules.MaxSize>>20)})
+	return f
 }
 
 // change replaces a part of the text, or with a nil range all of it.

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"vsl/lua/internal/frame"
+	"vsl/lua/modules"
 )
 
 // client is an editor over a pair of pipes.
@@ -171,6 +172,14 @@ func TestDiagnostics(t *testing.T) {
 	c.shown(uri, 6, `[1,0,12,"check","guest \"a\": declared twice; the first is at `+pathOf(uri)+`:1 (names are unique in a recipe)"]`)
 	c.tell("textDocument/didClose", map[string]any{"textDocument": map[string]any{"uri": uri}})
 	c.shown(uri, 6)
+}
+
+// TestHuge: a text that no verb reads costs an editor neither time nor memory.
+func TestHuge(t *testing.T) {
+	c := ready(t)
+	uri := uriOf(filepath.Join(t.TempDir(), "huge.lua"))
+	c.open(uri, strings.Repeat("x=1\n", modules.MaxSize/4+1))
+	c.shown(uri, 1, `[0,0,0,"syntax","the text is larger than 1 MB"]`)
 }
 
 // TestLoop types what never ends when it is read.

@@ -17,8 +17,9 @@ import (
 	"vsl/lua/bind"
 )
 
-// MaxSize bounds the text of one module.
-const MaxSize = 4 << 20
+// MaxSize bounds the text of one module, or of a recipe: what parsers and lint make of a
+// text is some hundred times as large, and nothing ends them half way.
+const MaxSize = 1 << 20
 
 // File is a module that was found.
 type File struct {

@@ -138,7 +138,7 @@ func TestSize(t *testing.T) {
 	if err := os.Truncate(filepath.Join(dir, "big.lua"), MaxSize+1); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := (&Folders{Own: dir}).Find("big"); err == nil || !strings.Contains(err.Error(), "larger than 4 MB") {
+	if _, err := (&Folders{Own: dir}).Find("big"); err == nil || !strings.Contains(err.Error(), "larger than 1 MB") {
 		t.Error(err)
 	}
 	if info, err := os.Stat(dir); err != nil {
