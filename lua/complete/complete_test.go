@@ -66,7 +66,7 @@ func TestAt(t *testing.T) {
 		{fmt.Sprintf(guest, "g:exec { \"id\", | }"), "", "check env g guest", "code", false},
 		{fmt.Sprintf(guest, "local r = g:exec { \"id\" } print(r.|)"), "", "code signal stderr stdout", "", true},
 		{fmt.Sprintf(guest, "limit { g, mem| }"), "mem", "memory g", "", false},
-		{fmt.Sprintf(guest, "if g.state == \"|\" then end"), "", "declared stopped running frozen", "", true},
+		{fmt.Sprintf(guest, "if g.state == \"|\" then end"), "", "declared stopped running frozen failed", "", true},
 		{fmt.Sprintf(guest, "retry { function() end, | }"), "", "attempts delay", "", false},
 		{"local std = require \"vsl.std\"\nprint(std.|)", "", "trim merge split", "exec", false},
 		{"local std = require \"vsl.std\"\nprint(std.json.|)", "", "decode encode list null", "trim", false},
