@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -53,7 +52,10 @@ func (g *guest) Exec(ctx context.Context, a ExecArgs) (ExecResult, error) {
 		ctx, cancel = context.WithTimeout(ctx, a.Timeout)
 		defer cancel()
 	}
+	ctx, over := context.WithCancelCause(ctx)
+	defer over(nil)
 	x := &execution{g: g, args: a, join: j}
+	x.out.over, x.errOut.over = over, over
 	defer x.close()
 	if err := x.prepare(ctx); err != nil {
 		return ExecResult{}, err
@@ -74,8 +76,8 @@ type execution struct {
 	ours    []*os.File // its ends of pipes that we made, closed once it has them
 	reading []*os.File // our ends, closed when leftovers of the command hold the others
 	copies  sync.WaitGroup
-	out     bytes.Buffer
-	errOut  bytes.Buffer
+	out     collected
+	errOut  collected
 }
 
 func (x *execution) prepare(ctx context.Context) error {
@@ -169,7 +171,7 @@ func (x *execution) source(r io.Reader) (*os.File, error) {
 	return pr, nil
 }
 
-func (x *execution) sink(w io.Writer, buf *bytes.Buffer) (*os.File, error) {
+func (x *execution) sink(w io.Writer, buf *collected) (*os.File, error) {
 	if f, ok := w.(*os.File); ok && sys.HarmlessOutput(f) {
 		return f, nil
 	}
@@ -276,10 +278,16 @@ func (x *execution) run(ctx context.Context) (ExecResult, error) {
 		_, _ = proc.Wait(wait)
 		done()
 		x.drain()
+		if context.Cause(ctx) == errOutput {
+			return ExecResult{}, x.tooMuch()
+		}
 		return ExecResult{Code: 124, Stdout: x.out.Bytes(), Stderr: x.errOut.Bytes()},
 			&OpError{Op: "run " + x.args.Argv[0] + " in guest", Target: x.g.spec.Name, Err: err}
 	}
 	x.drain()
+	if context.Cause(ctx) == errOutput { // all at once, just before its end
+		return ExecResult{}, x.tooMuch()
+	}
 	return ExecResult{Code: st.ShellCode(), Signal: st.Signal, Stdout: x.out.Bytes(), Stderr: x.errOut.Bytes()}, nil
 }
 

@@ -132,6 +132,18 @@ func TestExecStreamsMegabytesBothWays(t *testing.T) {
 	}
 }
 
+// What a flow gets of a command's output is in our memory, where the guest has no limit.
+func TestExecOutputForAFlowIsBounded(t *testing.T) {
+	r := newRoot(t)
+	r.must("up", r.recipe(`guest "g" { command = { "sleep", "infinity" } }`))
+	for _, to := range []string{"1", "2"} {
+		flow := r.recipe(`guest "h" { command = { "sleep", "infinity" }, ready = function(g) g:exec { "sh", "-c", "cat /dev/zero >&` + to + `" } end }`)
+		r.fails(1, []string{"it printed more than 64 MB"}, "up", flow)
+	}
+	probe := r.recipe(`guest "h" { command = { "sleep", "infinity" }, ready = probe.exec { "cat", "/dev/zero", within = "4s" } }`)
+	r.fails(1, []string{"it printed more than 64 MB"}, "up", probe)
+}
+
 func TestExecEndsAtItsTimeout(t *testing.T) {
 	r := newRoot(t)
 	r.simple("")
