@@ -176,6 +176,9 @@ func TestLarge(t *testing.T) {
 		"methods": "x" + strings.Repeat(":a()", 100000), "words": strings.Repeat("@)}]end ", 50000), "sum": "x = 1" + strings.Repeat(" + 1", 200000),
 		"guests": strings.Repeat("guest \"a\" { run = function(g) g:exec { \"id\" } end }\n", 5000), "names": names + "guest \"a\" { limit = t100 }\n",
 		"elseif": "if a then " + strings.Repeat("elseif a then ", 100000) + "end", "locals": strings.Repeat("local a = 1\n", 20000),
+		"for":    strings.Repeat("for i = 1, 2 do local a = i ", 100) + strings.Repeat("print(a) end ", 100),
+		"while":  "local x = 1 " + strings.Repeat("while x do ", 100) + strings.Repeat("end ", 100),
+		"repeat": strings.Repeat("repeat local a = 1 ", 100) + strings.Repeat("a = 2 until a ", 100),
 	} {
 		start := time.Now()
 		Text(name+".lua", text, Options{})

@@ -27,7 +27,12 @@ type liveness struct {
 	l      *linter
 	breaks []live
 	silent bool // not the last round of a loop
+	steps  int  // statements that were gone through, each as often
 }
+
+// maxSteps bounds them for one function: loops within loops are gone round twice and
+// more each, which doubles with each level. What is behind the bound is not looked at.
+const maxSteps = 300_000
 
 // values looks for values that are assigned and never read.
 func (l *linter) values() {
@@ -69,6 +74,9 @@ func (v *liveness) block(b *syntax.Block, after live) live {
 }
 
 func (v *liveness) stmt(s syntax.Stmt, after live) live {
+	if v.steps++; v.steps > maxSteps {
+		return after
+	}
 	switch s := s.(type) {
 	case *syntax.LocalStmt:
 		now := maps.Clone(after)
@@ -118,8 +126,12 @@ func (v *liveness) loop(after live, round func(again live) live) live {
 	v.silent = true
 	again := after
 	for {
-		next := again.with(round(again))
+		last := round(again)
+		next := again.with(last)
 		if len(next) == len(again) {
+			if silent { // nobody would hear what another round notes
+				return last.with(after)
+			}
 			break
 		}
 		again = next
@@ -150,7 +162,7 @@ func (v *liveness) assign(s *syntax.Assign, after live) live {
 // all is told elsewhere.
 func (v *liveness) write(id *syntax.Ident, after live, value bool) {
 	l := id.Local
-	if v.silent || !value || l == nil || l.Captured || after[l] || len(l.Reads) == 0 || strings.HasPrefix(l.Name, "_") {
+	if v.silent || v.steps > maxSteps || !value || l == nil || l.Captured || after[l] || len(l.Reads) == 0 || strings.HasPrefix(l.Name, "_") {
 		return
 	}
 	if l.Kind != syntax.Variable {
