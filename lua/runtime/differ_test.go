@@ -209,6 +209,9 @@ var deliberate = [...]func(c call, got, want value) bool{ // of the first values
 		zero := slices.ContainsFunc(c.args, func(a string) bool { return strings.Contains(a, `\000`) })
 		return zero && want.kind != 'E' && (strings.Contains(got.text, "number expected") || c.fn == "tonumber" && got.text == "nil")
 	},
+	DiffNumberLong: func(c call, _, _ value) bool {
+		return slices.ContainsFunc(c.args, func(a string) bool { return len(a) > maxNumeral })
+	},
 }
 
 // wide says whether an argument is a number, or the text of one, that has more than

@@ -12,6 +12,7 @@ var Differences = []string{
 	DiffWide:         "numbers are not cut to 32 bits where a function wants a whole one",
 	DiffNegativeBase: `tonumber("-f", 16) is -15, not 2^64 - 15`,
 	DiffNumberZero:   "a text with a zero byte in it is no number, where C looks no further than that byte",
+	DiffNumberLong:   "a text of more than 4096 bytes, without the spaces around it, is no number",
 }
 
 // The differences by name.
@@ -25,6 +26,7 @@ const (
 	DiffWide
 	DiffNegativeBase
 	DiffNumberZero
+	DiffNumberLong
 )
 
 // WhyRefused says of a global of plain Lua that recipes do not get what is there instead.

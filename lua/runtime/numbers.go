@@ -17,10 +17,20 @@ var numeral = bind.LazyRE(`^[-+]?(0[xX]([0-9a-fA-F]+\.?[0-9a-fA-F]*|\.[0-9a-fA-F
 
 const spaces = " \t\n\v\f\r"
 
+// maxNumeral bounds a text that is a number: nothing ends one call of Go's that
+// reads tens of megabytes of digits.
+const maxNumeral = 4096
+
+// numeralIn is the part of a text that may be a number: all but the spaces around it.
+func numeralIn(text string) (string, bool) {
+	text = strings.Trim(text, spaces)
+	return text, len(text) <= maxNumeral
+}
+
 // parseNumber reads what Lua takes for a number.
 func parseNumber(text string) (lua.LNumber, bool) {
-	text = strings.Trim(text, spaces)
-	if !numeral().MatchString(text) {
+	text, ok := numeralIn(text)
+	if !ok || !numeral().MatchString(text) {
 		return 0, false
 	}
 	if strings.ContainsAny(text, "xX") && !strings.ContainsAny(text, "pP") {
@@ -82,7 +92,12 @@ func tonumber(l *lua.LState) int {
 	if base < 2 || base > 36 {
 		l.ArgError(2, "base out of range")
 	}
-	text := strings.ToLower(strings.Trim(l.CheckString(1), spaces))
+	text, ok := numeralIn(l.CheckString(1))
+	if !ok {
+		l.Push(lua.LNil)
+		return 1
+	}
+	text = strings.ToLower(text)
 	digits := strings.TrimLeft(text, "+-")
 	if base == 16 {
 		digits = strings.TrimPrefix(digits, "0x")

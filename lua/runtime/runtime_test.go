@@ -24,6 +24,11 @@ func TestCancel(t *testing.T) {
 		`pcall(function() while true do end end)`,
 		`local co = coroutine.wrap(function() while true do end end) co()`,
 		`(("a"):rep(1000)):match((".-"):rep(8) .. "b")`,
+		`local n = ("9"):rep(6e7) while true do tonumber(n) end`,
+		`local n = ("f"):rep(6e7) while true do tonumber(n, 16) end`,
+		`local n = "0x" .. ("f"):rep(6e7) while true do pcall(function() return n + 1 end) end`,
+		`local n = ("9"):rep(6e7) while true do pcall(string.format, "%d", n) end`,
+		`local n = ("9"):rep(6e7) while true do pcall(math.floor, n) end`,
 	} {
 		s := New(Options{})
 		boom := errors.New("enough")
@@ -37,6 +42,20 @@ func TestCancel(t *testing.T) {
 		}
 		if d := time.Since(start); d > 2*time.Second {
 			t.Errorf("%s: took %s", text, d)
+		}
+	}
+}
+
+// A text that is a number has at most maxNumeral bytes, the spaces around it apart.
+func TestLongNumerals(t *testing.T) {
+	for text, want := range map[string]string{
+		`tonumber(("0"):rep(4095) .. "7"), tonumber((" "):rep(9999) .. "7" .. (" "):rep(9999))`: "7 7",
+		`tonumber(("0"):rep(4096) .. "7"), tonumber(("0"):rep(4096) .. "7", 8)`:                 "nil nil",
+		`tonumber(("0"):rep(4095) .. "7", 8)`:                                                   "7",
+		`pcall(function() return ("0"):rep(4097) + 1 end)`:                                      `false "test.lua:1: attempt to perform arithmetic on a string value"`,
+	} {
+		if got, err := eval(t, Options{}, "return "+text); err != nil || got != want {
+			t.Errorf("%s: %s, %v", text, got, err)
 		}
 	}
 }
