@@ -49,6 +49,7 @@ func (g *guest) WaitReady(ctx context.Context, p Probe) error {
 	if err != nil {
 		return err
 	}
+	deadline, _ := ctx.Deadline()
 	var last error
 	for begin := time.Now(); ; {
 		// Whoever is ready is found out at most a quarter of its time later.
@@ -62,7 +63,7 @@ func (g *guest) WaitReady(ctx context.Context, p Probe) error {
 		if err == nil {
 			return nil
 		}
-		if ctx.Err() == nil || last == nil {
+		if last == nil || time.Now().Before(deadline) { // that the time is up says nothing of why
 			last = err
 		}
 		if !g.alive() {

@@ -17,7 +17,8 @@ import (
 type live struct {
 	u      *ui
 	jobs   map[string]*job
-	shown  bool // a live line is on the terminal now
+	told   map[string]*rhythm // of plain lines, by what is told
+	shown  bool               // a live line is on the terminal now
 	ticker *time.Ticker
 	done   chan struct{}
 }
@@ -26,8 +27,12 @@ type live struct {
 type job struct {
 	engine.Progress
 	since time.Time
-	next  time.Time     // when the next plain line is due
-	gap   time.Duration // between it and the one after
+}
+
+// rhythm is when something is told again.
+type rhythm struct {
+	next time.Time
+	gap  time.Duration // between it and the one after
 }
 
 const (
@@ -36,7 +41,7 @@ const (
 	plainGap = 5 * time.Second        // between the first two plain lines about one stage; each gap is twice the last
 )
 
-func newLive(u *ui) *live { return &live{u: u, jobs: map[string]*job{}} }
+func newLive(u *ui) *live { return &live{u: u, jobs: map[string]*job{}, told: map[string]*rhythm{}} }
 
 // progress takes news from the engine; it is called from any goroutine.
 func (u *ui) progress(p engine.Progress) {
@@ -76,25 +81,59 @@ func (l *live) loop(t *time.Ticker, done chan struct{}) {
 }
 
 func (l *live) tick(now time.Time) {
-	var slow []string
+	var slow []*job
 	for _, name := range sortedNames(l.jobs) {
-		j := l.jobs[name]
-		if now.Sub(j.since) < patience {
+		if j := l.jobs[name]; now.Sub(j.since) >= patience {
+			slow = append(slow, j)
+		}
+	}
+	switch {
+	case !l.u.errTerm:
+		l.plain(slow, now)
+	case len(slow) == 0:
+		l.clear()
+	default:
+		l.draw(slow, now)
+	}
+}
+
+// plain tells in lines what is slow, all guests at the same stage in one.
+func (l *live) plain(slow []*job, now time.Time) {
+	groups := map[string][]*job{}
+	for _, j := range slow {
+		groups[j.group()] = append(groups[j.group()], j)
+	}
+	for key := range l.told {
+		if groups[key] == nil {
+			delete(l.told, key)
+		}
+	}
+	for _, key := range sortedNames(groups) {
+		r := l.told[key]
+		if r == nil {
+			r = &rhythm{}
+			l.told[key] = r
+		}
+		if now.Before(r.next) {
 			continue
 		}
-		if l.u.errTerm {
-			slow = append(slow, fmt.Sprintf("%s: %s %s", name, j.words(), now.Sub(j.since).Round(time.Second)))
-		} else if !now.Before(j.next) {
-			j.gap = max(plainGap, 2*j.gap)
-			j.next = now.Add(j.gap)
-			fmt.Fprintf(l.u.err, "vsl: %s: %s\n", name, j.words())
+		r.gap = max(plainGap, 2*r.gap)
+		r.next = now.Add(r.gap)
+		var names []string
+		for _, j := range groups[key] {
+			names = append(names, j.Subject)
 		}
+		fmt.Fprintf(l.u.err, "vsl: %s: %s\n", nameRanges(names), groups[key][0].words())
 	}
-	if len(slow) == 0 {
-		l.clear()
-		return
+}
+
+// draw shows what is slow in one line of the terminal.
+func (l *live) draw(slow []*job, now time.Time) {
+	var parts []string
+	for _, j := range slow {
+		parts = append(parts, fmt.Sprintf("%s: %s %s", j.Subject, j.words(), now.Sub(j.since).Round(time.Second)))
 	}
-	line := clean("vsl: " + strings.Join(slow, "; "))
+	line := clean("vsl: " + strings.Join(parts, "; "))
 	if f, ok := l.u.err.(*os.File); ok {
 		if w, _, err := term.GetSize(int(f.Fd())); err == nil && w > 1 && len([]rune(line)) >= w {
 			line = string([]rune(line)[:w-2]) + "…"
@@ -124,6 +163,14 @@ func (l *live) end() {
 	l.clear()
 }
 
+// group is the same for jobs that one plain line can tell of.
+func (j *job) group() string {
+	if strings.HasPrefix(j.Subject, "template ") {
+		return j.Subject + " " + j.Stage
+	}
+	return j.Stage
+}
+
 // words say what a job is at.
 func (j *job) words() string {
 	stage := j.Stage
@@ -151,6 +198,9 @@ func sortedNames[V any](m map[string]V) []string {
 	for n := range m {
 		names = append(names, n)
 	}
-	sort.Strings(names)
+	sort.Slice(names, func(i, j int) bool { // web2 before web10
+		a, b := names[i], names[j]
+		return len(a) < len(b) || len(a) == len(b) && a < b
+	})
 	return names
 }

@@ -102,6 +102,28 @@ func TestProgress(t *testing.T) {
 	}
 }
 
+// Where there is no terminal, many guests at the same stage are one line.
+func TestProgressOfMany(t *testing.T) {
+	var errOut bytes.Buffer
+	u := newUI(strings.NewReader(""), &bytes.Buffer{}, &errOut)
+	for i := range 100 {
+		u.progress(engine.Progress{Subject: fmt.Sprintf("web%d", i+1), Stage: "boot"})
+	}
+	u.progress(engine.Progress{Subject: "db", Stage: "ready"})
+	u.mu.Lock()
+	now := time.Now()
+	u.live.tick(now.Add(2 * time.Second))
+	delete(u.live.jobs, "web50")
+	u.live.tick(now.Add(3 * time.Second))
+	u.live.tick(now.Add(8 * time.Second))
+	u.mu.Unlock()
+	u.close()
+	want := "vsl: web1…web100: booting\nvsl: db: waiting until it is ready\nvsl: web1…web49, web51…web100: booting\nvsl: db: waiting until it is ready\n"
+	if got := errOut.String(); got != want {
+		t.Errorf("printed %q, want %q", got, want)
+	}
+}
+
 // What takes a minute is told of four times: each gap is twice the last.
 func TestProgressGaps(t *testing.T) {
 	var errOut bytes.Buffer
