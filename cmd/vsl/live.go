@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"slices"
 	"sort"
 	"strings"
 	"time"
@@ -123,6 +124,7 @@ func (l *live) plain(slow []*job, now time.Time) {
 		for _, j := range groups[key] {
 			names = append(names, j.Subject)
 		}
+		slices.SortStableFunc(names, func(a, b string) int { return len(a) - len(b) }) // web2 before web10
 		fmt.Fprintf(l.u.err, "vsl: %s: %s\n", nameRanges(names), groups[key][0].words())
 	}
 }
@@ -198,9 +200,6 @@ func sortedNames[V any](m map[string]V) []string {
 	for n := range m {
 		names = append(names, n)
 	}
-	sort.Slice(names, func(i, j int) bool { // web2 before web10
-		a, b := names[i], names[j]
-		return len(a) < len(b) || len(a) == len(b) && a < b
-	})
+	sort.Strings(names)
 	return names
 }
