@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path"
@@ -132,14 +131,14 @@ func copyInOne(in *spawn.Inside, from, to string, info fs.FileInfo) error {
 		}
 		return in.Symlink(target, to)
 	case 0:
-		f, err := os.Open(from)
+		f, info, err := sys.OpenPlain(from, sys.ONofollow, 0)
 		if err != nil {
-			return sys.Op("copy into guest", from, err)
+			return sys.Op("copy into guest", from, pathCause(err))
 		}
 		defer f.Close()
 		return in.WriteFrom(f, to, sys.O_TRUNC, info.Mode().Perm())
 	}
-	return sys.Op("copy into guest", from, fmt.Errorf("it is a %s", info.Mode().Type()))
+	return sys.Op("copy into guest", from, sys.ErrNotPlain)
 }
 
 // copyOutMax bounds the entries of a tree that CopyOut takes: the guest makes

@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"vsl/engine/internal/sys"
 )
@@ -33,5 +34,37 @@ func TestReadPlain(t *testing.T) {
 	}
 	if _, err := ReadPlain(at("file"), 3); err == nil || !strings.Contains(err.Error(), "more than 3 bytes") {
 		t.Errorf("too long: %v", err)
+	}
+}
+
+// TestCopyInOfWhatWasSwapped: a file that becomes a pipe or a link after the tree was
+// listed is refused; neither waits, and no link is followed.
+func TestCopyInOfWhatWasSwapped(t *testing.T) {
+	dir := t.TempDir()
+	at := func(name string) string { return filepath.Join(dir, name) }
+	if err := os.WriteFile(at("file"), []byte("text"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	was, err := os.Lstat(at("file"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := sys.MknodAt(sys.AT_FDCWD, at("pipe"), sys.SIfifo|0o600, 0, 0); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink("file", at("link")); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]string{"pipe": "it is no plain file", "link": "too many levels of symbolic links"} {
+		done := make(chan error, 1)
+		go func() { done <- copyInOne(nil, at(name), "/x", was) }()
+		select {
+		case err := <-done:
+			if err == nil || err.Error() != "copy into guest "+at(name)+": "+want {
+				t.Errorf("%s: %v", name, err)
+			}
+		case <-time.After(10 * time.Second):
+			t.Fatalf("%s keeps the copy waiting", name)
+		}
 	}
 }

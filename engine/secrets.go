@@ -38,19 +38,12 @@ func (s Secret) read() ([]byte, error) {
 		}
 		return []byte(text), nil
 	}
-	f, err := os.OpenFile(s.File, os.O_RDONLY|sys.ONonblock, 0)
+	f, _, err := sys.OpenPlain(s.File, 0, 0)
 	if err != nil {
 		return nil, &OpError{Op: "read secret", Target: s.String(), Err: pathCause(err)}
 	}
 	defer f.Close()
-	info, err := f.Stat()
-	if err == nil && !info.Mode().IsRegular() {
-		err = errors.New("it is no plain file")
-	}
-	var data []byte
-	if err == nil {
-		data, err = io.ReadAll(io.LimitReader(f, secretMax+1))
-	}
+	data, err := io.ReadAll(io.LimitReader(f, secretMax+1))
 	if err == nil && len(data) == 0 {
 		err = errors.New("it is empty")
 	}

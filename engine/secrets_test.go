@@ -26,7 +26,7 @@ func TestSecretRead(t *testing.T) {
 		{Secret{File: file("long", strings.Repeat("x", secretMax))}, strings.Repeat("x", secretMax), ""},
 		{Secret{File: file("longer", strings.Repeat("x", secretMax+1))}, "", "more than 65536 bytes"},
 		{Secret{File: file("empty", "")}, "", "it is empty"},
-		{Secret{File: dir}, "", "it is no plain file"},
+		{Secret{File: dir}, "", "is a directory"},
 		{Secret{File: filepath.Join(dir, "none")}, "", "no such file"},
 		{Secret{Env: "TEST_SECRET"}, "from the environment", ""},
 		{Secret{Env: "TEST_EMPTY"}, "", "the variable is not set"},

@@ -15,15 +15,11 @@ import (
 // tarTree unpacks a tar source, and fails when its digest is not the wanted one.
 func tarTree(ctx context.Context, t *Template, progress Progress) error {
 	src := t.Source
-	f, err := os.Open(src.Path)
+	f, st, err := sys.OpenPlain(src.Path, 0, 0)
 	if err != nil {
 		return sys.Op("open archive", src.Path, unwrapPath(err))
 	}
 	defer func() { _ = f.Close() }()
-	st, err := f.Stat()
-	if err != nil {
-		return sys.Op("open archive", src.Path, unwrapPath(err))
-	}
 	sum := sha256.New()
 	in := &countReader{r: io.TeeReader(f, sum)}
 	err = Unpack(ctx, in, t.RootFS(), func(int64) { progress("unpacking", in.n, st.Size()) })

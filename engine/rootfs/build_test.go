@@ -145,6 +145,13 @@ func TestTemplateFromTemplateAndTar(t *testing.T) {
 	if err := os.WriteFile(path, makeTar(t, reg("bin/sh", "#!")), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	pipe := filepath.Join(t.TempDir(), "pipe")
+	if err := sys.MknodAt(sys.AT_FDCWD, pipe, sys.SIfifo|0o600, 0, 0); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Build(ctx, "tar", Source{Kind: "tar", Path: pipe}, "", nil, nil); err == nil || !strings.Contains(err.Error(), pipe+": it is no plain file") {
+		t.Errorf("a pipe: %v", err)
+	}
 	if _, err := s.Build(ctx, "tar", Source{Kind: "tar", Path: path, SHA256: strings.Repeat("0", 64)}, "", nil, nil); err == nil || !strings.Contains(err.Error(), "sha256") {
 		t.Errorf("a wrong digest gave %v", err)
 	}
