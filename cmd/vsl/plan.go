@@ -27,7 +27,7 @@ func (a *app) planCommand() *cobra.Command {
 		Short: "show what up would do",
 		Long: "Shows what vsl up would do, and does nothing. Each guest has a mark: + is made and brought up,\n" +
 			"> is brought up, ~ is changed while it runs, ! runs and differs in what needs a restart, = is as declared.\n" +
-			"Of a pool, -/+ is replaced and - is brought down.\n" +
+			"-/+ is made anew: a pool's guest that differs, or what --keep left of a failed one. - is a pool's that is brought down.\n" +
 			"With -v each step is listed, and with -vv below each boot the system calls of its child until pid 1\n" +
 			"runs, as strace would show them: in <> is what only the run knows, numbers are those that errors name.\n" +
 			"--json has them then as \"calls\" of the step. With --out the plan is written into a file, which vsl up --plan carries out,\n" +

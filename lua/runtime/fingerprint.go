@@ -1,12 +1,12 @@
 package runtime
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
 	"io"
 	"sort"
+	"strings"
 
 	lua "github.com/yuin/gopher-lua"
 )
@@ -66,12 +66,12 @@ func (p *printer) function(f *lua.LFunction) {
 		fmt.Fprintln(p.w, "builtin")
 		return
 	}
-	lines := []byte(nil)
+	lines := ""
 	if src := p.state.sources[f.Proto.SourceName]; src != nil {
-		all := bytes.Split(src.text, []byte("\n"))
+		all := src.lines()
 		first, last := max(f.Proto.LineDefined-1, 0), min(f.Proto.LastLineDefined, len(all))
 		if first < last {
-			lines = bytes.Join(all[first:last], []byte("\n"))
+			lines = strings.Join(all[first:last], "\n")
 		}
 	}
 	fmt.Fprintf(p.w, "function %q\n", lines)

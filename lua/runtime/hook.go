@@ -280,5 +280,5 @@ func (s *State) Source(file string) []string {
 	if src == nil {
 		return nil
 	}
-	return strings.Split(strings.TrimSuffix(string(src.text), "\n"), "\n")
+	return src.lines()
 }

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"slices"
+	"strings"
 	"sync"
 
 	lua "github.com/yuin/gopher-lua"
@@ -68,6 +69,15 @@ type source struct {
 	proto    *lua.FunctionProto // what it was compiled to
 	walked   walker             // as it was before it went over the text
 	numbered *numbered          // once it was asked for
+	split    []string           // its lines, once they were asked for
+}
+
+// lines are those of the text.
+func (src *source) lines() []string {
+	if src.split == nil {
+		src.split = strings.Split(strings.TrimSuffix(string(src.text), "\n"), "\n")
+	}
+	return src.split
 }
 
 // callStack is how many calls deep one coroutine may be.
