@@ -39,6 +39,9 @@ type Origin struct {
 	Params    map[string]string `json:"params,omitempty"`
 	AllowHost bool              `json:"allow_host,omitempty"`
 	Digest    string            `json:"digest,omitempty"` // of the text of all its files; "" is not known
+	// Owners are the users, root aside, to whom the recipe or its folder belonged when it
+	// was named on a command line: that they can change it was known then.
+	Owners []int `json:"owners,omitempty"`
 	// Latest are the parameters of the last up that left the guest running, where
 	// they are others than those of its boot: what a restart takes.
 	Latest map[string]string `json:"latest,omitzero"`

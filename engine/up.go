@@ -280,17 +280,21 @@ func (g *guest) adopt(spec *Spec, o UpOptions) error {
 }
 
 // noteParams remembers what the recipe was given by an up that leaves the guest
-// as it was booted: without it a restart would read an older declaration of all.
+// as it was booted, and whose it was: without it a restart would read an older
+// declaration of all, or refuse the file that was named just now.
 func (g *guest) noteParams(o Origin) {
 	was := g.rec.Recipe.Again().Params
-	if g.rec.Recipe.Path != o.Path || len(was) == 0 && len(o.Params) == 0 || equalJSON(was, o.Params) {
+	same := len(was) == 0 && len(o.Params) == 0 || equalJSON(was, o.Params)
+	if g.rec.Recipe.Path != o.Path || same && slices.Equal(g.rec.Recipe.Owners, o.Owners) {
 		return
 	}
-	latest := o.Params
-	if latest == nil {
-		latest = map[string]string{}
+	latest := g.rec.Recipe.Latest
+	if !same {
+		if latest = o.Params; latest == nil {
+			latest = map[string]string{}
+		}
 	}
-	g.update(func(r *record) { r.Recipe.Latest = latest })
+	g.update(func(r *record) { r.Recipe.Latest, r.Recipe.Owners = latest, o.Owners })
 }
 
 // provision runs the provision flow in the guest before its init ever runs:

@@ -59,6 +59,7 @@ type Options struct {
 	Stdlib    fs.FS                                            // nil is the embedded one
 	Dir       string                                           // folder that relative paths begin at; "" is the recipe's
 	UserDir   string                                           // where require looks after Dir, modules.UserFolder; "" is nowhere
+	Trust     modules.Check                                    // of each module in Dir; nil trusts them
 
 	// Debugger is told of what runs, and may stop it; nil is none. It is for one recipe.
 	Debugger api.Debugger
@@ -127,7 +128,7 @@ func newState(o Options, session bool) *runtime.State {
 	if lib == nil {
 		lib = stdlib.FS
 	}
-	ro := runtime.Options{Dir: o.Dir, UserDir: o.UserDir, Stdlib: lib, Stdout: o.Stdout, Session: session, HookAll: o.DebugAll}
+	ro := runtime.Options{Dir: o.Dir, UserDir: o.UserDir, Trust: o.Trust, Stdlib: lib, Stdout: o.Stdout, Session: session, HookAll: o.DebugAll}
 	if o.Debugger != nil {
 		ro.Hook = o.Debugger
 	}

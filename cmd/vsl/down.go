@@ -136,8 +136,7 @@ func guestsFrom(e *engine.Engine, guests []engine.Guest, recipe string) []string
 	var names []string
 	for _, g := range guests {
 		origin, _, err := e.Origin(g.Name())
-		if err == nil && origin.Path != "" &&
-			(origin.Path == recipe || origin.Path == abs || origin.Path == filepath.Join(abs, "recipe.lua")) {
+		if err == nil && origin.Path != "" && slices.Contains([]string{recipe, abs, filepath.Join(abs, "recipe.lua")}, origin.Path) {
 			names = append(names, g.Name())
 		}
 	}

@@ -31,7 +31,8 @@ func (a *app) planCommand() *cobra.Command {
 			"With -v each step is listed, and with -vv below each boot the system calls of its child until pid 1\n" +
 			"runs, as strace would show them: in <> is what only the run knows, numbers are those that errors name.\n" +
 			"--json has them then as \"calls\" of the step. With --out the plan is written into a file, which vsl up --plan carries out,\n" +
-			"or refuses where the host or the recipe has moved on.",
+			"or refuses where the host or the recipe has moved on, where others than root and you could have written\n" +
+			"the file, or where it was made with --allow-host and up is not given that too.",
 		Example: "  vsl plan ./shop\n  vsl plan -v debian-web\n  vsl plan -vv hello\n  vsl plan ./shop --exit-code && echo as declared",
 		Args:    aRecipe(0),
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"slices"
 
@@ -20,8 +21,9 @@ type savedPlan struct {
 	Digest    string            `json:"digest"`  // of the recipe and its modules
 	Params    map[string]string `json:"params,omitempty"`
 	AllowHost bool              `json:"allow_host,omitempty"`
-	Names     []string          `json:"names,omitempty"` // the guests that were asked for
-	Root      string            `json:"root"`            // the state it was compared with
+	Owners    []int             `json:"owners,omitempty"` // whose the recipe was: engine.Origin.Owners
+	Names     []string          `json:"names,omitempty"`  // the guests that were asked for
+	Root      string            `json:"root"`             // the state it was compared with
 	Plan      *engine.Plan      `json:"plan"`
 }
 
@@ -37,7 +39,7 @@ func (a *app) savePlan(path string, l *loaded, names []string, p *engine.Plan) e
 	if err != nil {
 		return err
 	}
-	data, err := json.MarshalIndent(savedPlan{savedVersion, l.origin.Path, l.origin.Digest, l.origin.Params, l.origin.AllowHost, names, e.Root(), p}, "", "  ")
+	data, err := json.MarshalIndent(savedPlan{savedVersion, l.origin.Path, l.origin.Digest, l.origin.Params, l.origin.AllowHost, l.origin.Owners, names, e.Root(), p}, "", "  ")
 	if err != nil {
 		return err
 	}
@@ -52,6 +54,14 @@ func (a *app) upPlan(ctx context.Context, path string, o upOptions) error {
 	saved, err := readPlan(path)
 	if err != nil {
 		return err
+	}
+	if saved.AllowHost && !o.allowHost {
+		return &usageError{msg: fmt.Sprintf("carry out plan %s: it was made with --allow-host, by which its recipe reaches files of the host outside its folder; nothing was done", path),
+			hint: "say it again: vsl up --plan " + path + " --allow-host"}
+	}
+	if o.allowHost && !saved.AllowHost {
+		return &usageError{msg: fmt.Sprintf("carry out plan %s: it was made without --allow-host; nothing was done", path),
+			hint: "vsl plan --allow-host --out makes one with it"}
 	}
 	e, err := a.engine(o.keep)
 	if err != nil {
@@ -72,6 +82,7 @@ func (a *app) upPlan(ctx context.Context, path string, o upOptions) error {
 		return err
 	}
 	l.keeper()
+	l.origin.Owners = saved.Owners // whoever else has it by now was not there when it was named
 	if l.origin.Digest != saved.Digest {
 		return stale(path, "the recipe was changed")
 	}
@@ -94,7 +105,11 @@ func stale(path, what string) error {
 }
 
 func readPlan(path string) (*savedPlan, error) {
-	data, err := engine.ReadPlain(path, planMax)
+	data, err := engine.ReadPlain(path, planMax, func(info fs.FileInfo) error { return engine.Trust(path, info, invoker()...) })
+	var no *engine.TrustError
+	if errors.As(err, &no) {
+		return nil, &usageError{msg: fmt.Sprintf("read plan %s: %s; nothing was done", path, no.Why), hint: no.Hint + ", or vsl plan --out makes one of your own"}
+	}
 	if err != nil {
 		return nil, &usageError{msg: fmt.Sprintf("read plan %s: %v", path, cause(err))}
 	}

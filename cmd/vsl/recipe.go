@@ -30,6 +30,8 @@ type recipeFile struct {
 	// origin is what is remembered: the absolute path, or an embedded recipe's name.
 	origin   string
 	embedded bool
+	owners   []int         // engine.Origin.Owners
+	trust    modules.Check // of its modules; nil is that they were named with it
 }
 
 // folder is where the recipe's relative paths begin.
@@ -43,7 +45,11 @@ func (f *recipeFile) folder() string {
 // findRecipe finds a recipe by path or by the name of an embedded one. What has
 // a slash, ends in .lua or is a dot is a path; of what is left, embedded names
 // win over folders, as ./name reaches those too.
-func findRecipe(arg string) (*recipeFile, error) {
+func findRecipe(arg string) (*recipeFile, error) { return findRecipeBy(arg, nil) }
+
+// findRecipeBy is findRecipe with a check of the file before it is read, and of the
+// recipe's modules.
+func findRecipeBy(arg string, trust modules.Check) (*recipeFile, error) {
 	looksLikePath := strings.ContainsRune(arg, '/') || strings.HasSuffix(arg, ".lua") || arg == "." || arg == ".."
 	if !looksLikePath && slices.Contains(recipes.Names(), arg) {
 		src, err := recipes.Read(arg)
@@ -71,15 +77,22 @@ func findRecipe(arg string) (*recipeFile, error) {
 	if info.IsDir() {
 		path = filepath.Join(arg, "recipe.lua")
 	}
-	src, err := engine.ReadPlain(path, modules.MaxSize)
+	f := &recipeFile{path: path, trust: trust}
+	f.src, err = engine.ReadPlain(path, modules.MaxSize, func(info fs.FileInfo) error {
+		f.owners = ownersOf(path, info)
+		if trust != nil {
+			return trust(path, info)
+		}
+		return nil
+	})
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, &usageError{msg: fmt.Sprintf("folder %s has no recipe.lua", arg)}
 	}
 	if err != nil {
 		return nil, &recipeError{err}
 	}
-	abs, err := filepath.Abs(path)
-	return &recipeFile{path: path, src: src, origin: abs}, err
+	f.origin, err = filepath.Abs(path)
+	return f, err
 }
 
 // orHere are the arguments of a verb whose first is a recipe: without any it is
@@ -118,6 +131,7 @@ type loaded struct {
 func (a *app) load(ctx context.Context, e *engine.Engine, file *recipeFile, g given) (*loaded, error) {
 	o := a.luaOptions(e)
 	o.Params, o.More, o.LookupEnv, o.Optional, o.AllowHost, o.Dir = g.params, g.file, g.env, g.optional, g.allowHost, file.dir
+	o.Trust = file.trust
 	r, err := lua.Load(ctx, file.path, file.src, o)
 	if err != nil {
 		return nil, &recipeError{err}
@@ -127,7 +141,7 @@ func (a *app) load(ctx context.Context, e *engine.Engine, file *recipeFile, g gi
 
 // newLoaded joins what was read with where it came from.
 func newLoaded(r *lua.Recipe, file *recipeFile, allowHost bool) *loaded {
-	return &loaded{Recipe: r, file: file, origin: engine.Origin{Path: file.origin, File: filepath.Base(file.path), AllowHost: allowHost, Params: r.Given()}}
+	return &loaded{Recipe: r, file: file, origin: engine.Origin{Path: file.origin, File: filepath.Base(file.path), AllowHost: allowHost, Params: r.Given(), Owners: file.owners}}
 }
 
 // loadArg is findRecipe and load with a verb's flags.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -24,6 +25,8 @@ func (a *app) restartCommand() *cobra.Command {
 		Short: "shut guests down and bring them up again",
 		Long: "Shuts guests down and brings them up again by their recipe as it is now, or, where that is\n" +
 			"gone, by the copy kept from their last boot. The recipe is read before anything is shut down.\n" +
+			"Where its file, a module of it or their folder came into the hands of another user since, or others\n" +
+			"can write it, the guest is refused, unless RECIPE names the file; with --all it is left as it is.\n" +
 			"A guest that was declared at the prompt of vsl repl has none and is refused; with --all it is left as it is.\n" +
 			"A pool's name stands for its guests, which are restarted in turn.",
 		Example: "  vsl restart web1",
@@ -56,13 +59,20 @@ func (a *app) runRestart(ctx context.Context, args []string, o restartOptions) e
 	if left != nil && !o.all {
 		return left
 	}
-	plan, err := a.planReboots(ctx, e, names)
+	plan, refused, err := a.planReboots(ctx, e, "restart", names, args)
 	if err != nil {
 		return err
 	}
-	down := names
+	if left = errors.Join(left, refused); left != nil && !o.all {
+		return left
+	}
+	var down []string
 	for _, r := range plan {
-		down = slices.DeleteFunc(slices.Clone(down), func(n string) bool { return slices.Contains(r.rolled, n) })
+		for _, n := range r.wanted {
+			if !slices.Contains(r.rolled, n) {
+				down = append(down, n)
+			}
+		}
 	}
 	flows := &keptFlows{a: a, e: e}
 	out, err := e.Down(ctx, down, engine.DownOptions{Flows: flows.of, Parallel: o.parallel})
@@ -145,39 +155,51 @@ func (r *reboot) pools() []*engine.Pool {
 	return pools
 }
 
-// planReboots reads every recipe that the guests need, each once.
-func (a *app) planReboots(ctx context.Context, e *engine.Engine, names []string) ([]*reboot, error) {
-	var plan []*reboot
+// planReboots reads every recipe that the guests need, each once. refused tells of the
+// guests that are left out, as their recipe is not trusted; args are the command line's.
+func (a *app) planReboots(ctx context.Context, e *engine.Engine, verb string, names, args []string) (plan []*reboot, refused, err error) {
 	byOrigin := map[string]*reboot{}
+	var errs []error
 	for _, n := range names {
 		origin, _, err := e.Origin(n)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		origin = origin.Again()
-		key := fmt.Sprintf("%s %v %v", origin.Path, origin.Params, origin.AllowHost)
+		key := fmt.Sprintf("%s %v %v %v", origin.Path, origin.Params, origin.AllowHost, origin.Owners)
 		r := byOrigin[key]
 		if r == nil {
-			l, err := a.loadAgain(ctx, e, n, origin)
+			l, err := a.loadAgain(ctx, e, n, origin, args)
+			var no *engine.TrustError
+			if errors.As(err, &no) {
+				errs = append(errs, &engine.OpError{Op: verb + " guest", Target: n, Err: fmt.Errorf("nobody named its recipe now, and %w", no),
+					Hint: no.Hint + "; or copy it to where only you can write; vsl up " + origin.Path + " takes it as it is"})
+				continue
+			}
 			if err != nil {
-				return nil, err
+				return nil, nil, err
 			}
 			r = &reboot{l: l}
 			byOrigin[key] = r
 			plan = append(plan, r)
 		}
 		if _, ok := r.l.declared(n); !ok {
-			return nil, &recipeError{fmt.Errorf("%s: declares no guest %q any more", r.l.Path, n)}
+			return nil, nil, &recipeError{fmt.Errorf("%s: declares no guest %q any more", r.l.Path, n)}
 		}
 		r.wanted = append(r.wanted, n)
 	}
+	return plan, errors.Join(errs...), declareAgain(e, plan)
+}
+
+// declareAgain finds what the recipes of reboots declare for their guests now.
+func declareAgain(e *engine.Engine, plan []*reboot) error {
 	for _, r := range plan {
 		if err := r.l.validate(); err != nil {
-			return nil, err
+			return err
 		}
 		var err error
 		if r.decls, err = r.l.guests(r.wanted); err != nil {
-			return nil, err
+			return err
 		}
 		var down []engine.Declared
 		for _, d := range r.decls {
@@ -190,10 +212,10 @@ func (a *app) planReboots(ctx context.Context, e *engine.Engine, names []string)
 			}
 		}
 		if err := e.SecretsAtHand(down); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	return plan, nil
+	return nil
 }
 
 // withoutRecipe splits off the guests that no recipe says how to bring up again.
@@ -214,11 +236,29 @@ func withoutRecipe(e *engine.Engine, verb string, names []string) (rest []string
 	return rest, errors.Join(errs...)
 }
 
-// loadAgain reads a guest's recipe as it is now, else as it was kept.
-func (a *app) loadAgain(ctx context.Context, e *engine.Engine, name string, origin engine.Origin) (*loaded, error) {
-	file, err := findRecipe(origin.Path)
+// loadAgain reads a guest's recipe as it is now, else as it was kept. One that args do
+// not name, only the guest's record, is refused with a TrustError where another user
+// could have written it since.
+func (a *app) loadAgain(ctx context.Context, e *engine.Engine, name string, origin engine.Origin, args []string) (*loaded, error) {
+	var refused error
+	trust := func(path string, info fs.FileInfo) error {
+		err := trustUnnamed(path, info, origin.Owners)
+		refused = cmp.Or(refused, err)
+		return err
+	}
+	if slices.ContainsFunc(args, func(arg string) bool { return namesRecipe(e, arg, origin) }) {
+		trust = nil
+	}
+	file, err := findRecipeBy(origin.Path, trust)
 	if err == nil {
-		return a.load(ctx, e, file, recorded(origin))
+		l, err := a.load(ctx, e, file, recorded(origin))
+		if refused != nil { // even where the recipe went on without the module
+			return nil, refused
+		}
+		return l, err
+	}
+	if refused != nil {
+		return nil, refused
 	}
 	l, kerr := a.loadKept(ctx, e, name)
 	if errors.Is(kerr, fs.ErrNotExist) {

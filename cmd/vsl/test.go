@@ -19,9 +19,9 @@ import (
 )
 
 type testOptions struct {
-	real, update, json, strict bool
-	run                        string
-	timeout                    time.Duration
+	real, update, json, strict, allowHost bool
+	run                                   string
+	timeout                               time.Duration
 }
 
 func (a *app) testCommand() *cobra.Command {
@@ -31,7 +31,8 @@ func (a *app) testCommand() *cobra.Command {
 		Short: "run the tests of recipes",
 		Long: "Runs the tests in files *_test.lua, those given and all below the folders that are given, or below this one.\n" +
 			"Guests come up in memory, which takes milliseconds and needs no root: calls are recorded, and a test says\n" +
-			"what commands answer. With --real they come up on the kernel, under a state root of their own.\n" +
+			"what commands answer. With --real they come up on the kernel, under a state root of their own, and allow_host = true\n" +
+			"of a test holds only where --allow-host is given too.\n" +
 			"vsl help testing shows how tests are written.",
 		Example: "  vsl test\n  vsl test ./shop -v\n  sudo vsl test --real ./shop --run 'web answers'",
 		Args:    cobra.ArbitraryArgs,
@@ -39,6 +40,7 @@ func (a *app) testCommand() *cobra.Command {
 	}
 	f := cmd.Flags()
 	f.BoolVar(&o.real, "real", false, "bring guests up on the kernel (root)")
+	f.BoolVar(&o.allowHost, "allow-host", false, "with --real, let recipes that tests give allow_host reach files of the host outside their folder")
 	f.BoolVar(&o.update, "update", false, "write golden files anew")
 	f.StringVar(&o.run, "run", "", "only tests whose names match this regular expression")
 	f.DurationVar(&o.timeout, "timeout", 0, "how long each test may take (default 1m, with --real 10m)")
@@ -160,7 +162,7 @@ func (a *app) printTestFile(file string, results []test.Result) {
 
 // testOptions makes the runner's options of the verb's.
 func (a *app) testOptions(o testOptions) (test.Options, error) {
-	to := test.Options{Update: o.update, Timeout: o.timeout, UserDir: modules.UserFolder(), Output: a.ui.luaNotes()}
+	to := test.Options{Update: o.update, Timeout: o.timeout, UserDir: modules.UserFolder(), AllowHost: o.allowHost, Output: a.ui.luaNotes()}
 	if o.run != "" {
 		re, err := regexp.Compile(o.run)
 		if err != nil {

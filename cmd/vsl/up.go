@@ -39,7 +39,10 @@ func (a *app) upCommand() *cobra.Command {
 			"the copy kept from its last boot. --all are all guests that do not run. What is a recipe as well, such as a\n" +
 			"folder of that name, is taken for the recipe.\n" +
 			"What --keep left of a guest that failed is replaced: where the guest was made by that run it is removed and\n" +
-			"made anew, and where it existed before it is restarted. vsl ls shows such guests as failed.",
+			"made anew, and where it existed before it is restarted. vsl ls shows such guests as failed.\n" +
+			"By NAME and --all nobody names the recipe: where its file, a module of it or their folder came into the hands of\n" +
+			"another user, or others can write it, it is refused (vsl up RECIPE takes it). With --plan the plan's file must be\n" +
+			"root's or yours and nobody else may write it, and what was planned with --allow-host needs it once more.",
 		Example: "  vsl up hello\n  vsl up ./shop web1 -p count=3\n  vsl up web1",
 		Args: func(cmd *cobra.Command, args []string) error {
 			if o.all && (len(args) > 0 || o.plan != "") {
@@ -54,8 +57,8 @@ func (a *app) upCommand() *cobra.Command {
 			if len(args) > 0 || len(o.params) > 0 || o.file != "" {
 				return &usageError{msg: "--plan says which recipe, guests and parameters: give none beside it"}
 			}
-			if o.debug || o.step || o.allowHost {
-				return &usageError{msg: "--plan goes with none of --debug, --step and --allow-host", hint: "vsl up RECIPE takes them"}
+			if o.debug || o.step {
+				return &usageError{msg: "--plan goes with neither of --debug and --step", hint: "vsl up RECIPE takes them"}
 			}
 			return nil
 		},

@@ -47,11 +47,14 @@ func (a *app) runUpNames(ctx context.Context, e *engine.Engine, args []string, o
 	if left != nil && !o.all {
 		return left
 	}
-	plan, err := a.planReboots(ctx, e, names)
+	plan, refused, err := a.planReboots(ctx, e, "bring up", names, args)
 	if err != nil {
 		return err
 	}
-	errs := []error{left}
+	if refused != nil && !o.all {
+		return refused
+	}
+	errs := []error{left, refused}
 	for _, r := range plan {
 		errs = append(errs, a.bringUp(ctx, e, r.l, r.decls, engine.UpOptions{Pools: r.l.pools(r.wanted), Parallel: o.parallel}, o.json))
 	}

@@ -28,10 +28,16 @@ type File struct {
 	Text []byte // as it was read
 }
 
+// Check refuses a file or folder by an error. info is that of the file which is open.
+type Check func(path string, info fs.FileInfo) error
+
 // Folders are where modules may be. Own wins.
 type Folders struct {
 	Own  string // the recipe's; "" is none
 	User string // the user's; "" is none
+	// Trust is asked about each file in Own before its text is read; nil trusts them
+	// all, as who named the recipe answers for its folder.
+	Trust Check
 	// looked is set once the user's folder was looked for and is not there.
 	looked bool
 }
@@ -59,10 +65,14 @@ func (f *Folders) Find(name string) (*File, error) {
 		if errors.As(err, &mistake) {
 			return nil, &bind.Error{Msg: fmt.Sprintf("module %q: %s", name, mistake.Msg), Hint: mistake.Hint}
 		}
+		var no *engine.TrustError
+		if errors.As(err, &no) {
+			return nil, &bind.Error{Msg: fmt.Sprintf("module %q: %s", name, no.Why), Hint: no.Hint}
+		}
 		return nil, &bind.Error{Msg: fmt.Sprintf("module %q: %v", name, err)}
 	}
 	if f.Own != "" {
-		if m, err := look(f.Own, rel, nil); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if m, err := look(f.Own, rel, true, f.Trust); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return wrong(err)
 		} else if err == nil {
 			return m, nil
@@ -73,7 +83,7 @@ func (f *Folders) Find(name string) (*File, error) {
 		return nil, &bind.Error{Msg: missing}
 	}
 	if !f.looked {
-		m, err := look(f.User, rel, trusted)
+		m, err := look(f.User, rel, false, trusted)
 		if err == nil {
 			return m, nil
 		}
@@ -92,7 +102,7 @@ func Read(dir, file string) ([]byte, error) {
 		return nil, err
 	}
 	defer root.Close()
-	return read(root, dir, file, nil)
+	return read(root, dir, file, true, nil)
 }
 
 // absent says that the folder itself is not there.
@@ -100,9 +110,9 @@ type absent struct{ error }
 
 func (a *absent) Unwrap() error { return a.error }
 
-// look reads a module below one folder. With check it and all folders on its way are
-// shown to check first, and none may be a link. os.Root follows no link out of it.
-func look(dir, rel string, check func(path string, info fs.FileInfo) error) (*File, error) {
+// look reads a module below one folder. Without links all folders on its way are shown
+// to check as well, and none may be a link. os.Root follows no link out of it.
+func look(dir, rel string, links bool, check Check) (*File, error) {
 	root, err := os.OpenRoot(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, &absent{err}
@@ -112,14 +122,14 @@ func look(dir, rel string, check func(path string, info fs.FileInfo) error) (*Fi
 	}
 	defer root.Close()
 	for _, try := range []string{rel + ".lua", rel + "/init.lua"} {
-		if check != nil {
+		if !links {
 			if err = walk(root, dir, try, check); errors.Is(err, fs.ErrNotExist) {
 				continue
 			} else if err != nil {
 				return nil, err
 			}
 		}
-		text, err := read(root, dir, try, check)
+		text, err := read(root, dir, try, links, check)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
@@ -132,7 +142,7 @@ func look(dir, rel string, check func(path string, info fs.FileInfo) error) (*Fi
 }
 
 // walk shows a folder, and what is on the way to a file below it, to check.
-func walk(root *os.Root, dir, file string, check func(path string, info fs.FileInfo) error) error {
+func walk(root *os.Root, dir, file string, check Check) error {
 	at := "."
 	for _, part := range append([]string{"."}, strings.Split(path.Dir(file), "/")...) {
 		at = path.Join(at, part)
@@ -153,10 +163,10 @@ func walk(root *os.Root, dir, file string, check func(path string, info fs.FileI
 
 // read reads one plain file. It is looked at before it is opened, as opening a device
 // may do something, and afterwards, as it may be another then.
-func read(root *os.Root, dir, file string, check func(path string, info fs.FileInfo) error) ([]byte, error) {
+func read(root *os.Root, dir, file string, links bool, check Check) ([]byte, error) {
 	where := filepath.Join(dir, file)
 	stat := root.Stat
-	if check != nil {
+	if !links {
 		stat = root.Lstat
 	}
 	before, err := stat(file)
@@ -193,23 +203,12 @@ func read(root *os.Root, dir, file string, check func(path string, info fs.FileI
 	return text, err
 }
 
-// trusted refuses what somebody else could have written: vsl runs as root, and HOME
-// may be that of another user.
+// trusted is engine.Trust for the user's folder: HOME may be that of another user.
 func trusted(path string, info fs.FileInfo) error {
-	me := os.Geteuid()
-	owner, ok := engine.OwnerOf(info)
-	switch {
-	case !ok:
-		return &bind.Error{Msg: "it is not known who owns " + path}
-	case owner != 0 && owner != me:
-		hint := fmt.Sprintf("chown %d %s trusts it", me, path)
-		if me == 0 {
-			hint += "; sudo -H looks in the folder of root"
-		}
-		return &bind.Error{Msg: fmt.Sprintf("%s belongs to user %d, who could have user %d run anything by it", path, owner, me), Hint: hint}
-	case info.Mode().Perm()&0o022 != 0:
-		return &bind.Error{Msg: fmt.Sprintf("%s can be written by others than its owner (mode %04o), who could have user %d run anything by it", path, info.Mode().Perm(), me),
-			Hint: "chmod go-w " + path}
+	err := engine.Trust(path, info)
+	var no *engine.TrustError
+	if errors.As(err, &no) && no.Foreign && os.Geteuid() == 0 {
+		no.Hint += "; sudo -H looks in the folder of root"
 	}
-	return nil
+	return err
 }

@@ -21,11 +21,12 @@ import (
 
 // Options say what a state may reach.
 type Options struct {
-	Dir     string    // folder of the recipe: where require looks; "" is none
-	UserDir string    // where it looks then; "" is none
-	Stdlib  fs.FS     // holds vsl/*.lua
-	Stdout  io.Writer // of print; nil is os.Stdout
-	Session bool      // a session: assigning a new global declares it
+	Dir     string        // folder of the recipe: where require looks; "" is none
+	UserDir string        // where it looks then; "" is none
+	Trust   modules.Check // of each module in Dir; nil trusts them
+	Stdlib  fs.FS         // holds vsl/*.lua
+	Stdout  io.Writer     // of print; nil is os.Stdout
+	Session bool          // a session: assigning a new global declares it
 
 	// Hook is a debugger's; nil costs nothing. It is told of each statement of the
 	// texts that call breakpoint, or with HookAll of all but the standard library.
@@ -89,7 +90,7 @@ func New(o Options) *State {
 		o.Stdout = os.Stdout
 	}
 	s := &State{opts: o, origins: map[*lua.LTable]origin{}, sources: map[string]*source{}, modules: map[string]lua.LValue{},
-		folders: modules.Folders{Own: o.Dir, User: o.UserDir}}
+		folders: modules.Folders{Own: o.Dir, User: o.UserDir, Trust: o.Trust}}
 	s.l = lua.NewState(lua.Options{
 		SkipOpenLibs: true, CallStackSize: callStack, MinimizeStackMemory: true, IncludeGoStackTrace: true,
 		RegistrySize: 1024, RegistryMaxSize: 1 << 20, RegistryGrowStep: 4096,

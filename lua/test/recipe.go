@@ -22,7 +22,7 @@ var recipeSchema = &bind.Schema{Name: "recipe", Doc: "Reads a recipe for a test.
 	{Name: "file", Type: bind.String, Default: "recipe.lua", Doc: "the recipe, beside the test"},
 	{Name: "source", Type: bind.String, Doc: "the recipe's text, instead of a file"},
 	{Name: "params", Type: bind.Map, Doc: "values of its parameters, written as after -p"},
-	{Name: "allow_host", Type: bind.Bool, Default: "false", Doc: "as --allow-host"},
+	{Name: "allow_host", Type: bind.Bool, Default: "false", Doc: "as --allow-host, which vsl test --real has to be given too"},
 }}
 
 // LuaType names the kind in errors.
@@ -130,6 +130,10 @@ func (r *run) load(l *glua.LState, v bind.Values) (*Loaded, error) {
 	file := bind.Get[string](v, "file")
 	if file == "" {
 		file = "recipe.lua"
+	}
+	if x.AllowHost && r.o.Real != nil && !r.o.AllowHost {
+		return nil, &engine.OpError{Op: "read recipe", Target: file, Err: errors.New("its test asks for allow_host, and on the kernel a test does not grant itself files of the host"),
+			Hint: "vsl test --real --allow-host allows it"}
 	}
 	if !filepath.IsLocal(file) {
 		return nil, &engine.OpError{Op: "read recipe", Target: file, Err: errors.New("it is outside the test's folder"), Hint: "recipe { file = … } names another file beside the test"}

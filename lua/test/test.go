@@ -50,6 +50,8 @@ type Loaded struct {
 type Options struct {
 	// Real makes benches on the kernel; nil runs the tests in memory.
 	Real func() (Bench, error)
+	// AllowHost lets allow_host of a test hold on the kernel as well.
+	AllowHost bool
 	// Update writes golden files anew.
 	Update bool
 	// Match chooses tests by their full names; nil is all.
