@@ -255,7 +255,9 @@ func (in *Inside) RemoveAll(name string) error {
 	return opIn("remove", name, err)
 }
 
-// Glob lists the paths that match a pattern (path.Match in each part), sorted.
+// Glob lists the paths that match a pattern (path.Match in each part), sorted. What
+// cannot be looked at or listed, or vanishes meanwhile, matches nothing, as in a shell:
+// a guest has such folders in /proc, and could make them anywhere.
 func (in *Inside) Glob(pattern string) ([]string, error) {
 	if _, err := path.Match(pattern, ""); err != nil {
 		return nil, opIn("glob", pattern, err)
@@ -268,7 +270,9 @@ func (in *Inside) Glob(pattern string) ([]string, error) {
 			if err != nil {
 				return nil, err
 			}
-			next = append(next, more...)
+			if next = append(next, more...); len(next) > dirMax { // links to . multiply
+				return nil, opIn("glob", pattern, ErrTooBig)
+			}
 		}
 		found = next
 	}
@@ -297,7 +301,7 @@ func (in *Inside) globPart(dir, part string) ([]string, error) {
 
 // absent makes nil of the errors of names that are not there or not readable.
 func absent(err error) error {
-	for _, e := range []error{sys.ENOENT, sys.ENOTDIR, sys.EACCES, sys.ELOOP} {
+	for _, e := range []error{sys.ENOENT, sys.ENOTDIR, sys.EACCES, sys.EPERM, sys.ESRCH, sys.ELOOP, sys.ENAMETOOLONG} {
 		if errors.Is(err, e) {
 			return nil
 		}

@@ -3,6 +3,7 @@ package guest
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"vsl/engine"
+	"vsl/engine/spawn"
 	"vsl/tests/fixture"
 )
 
@@ -138,6 +140,28 @@ mkdir d; ln -s /tmp d/t; ln -s `+filepath.Dir(secret)+` dir`)
 		t.Error(err)
 	}
 	expect(t, "the host's file after remove", readFile(t, secret), "the host's")
+}
+
+// A pattern that matches much of a guest fails neither at what cannot be listed, as
+// in /proc, nor at what vanishes, nor at links that lead round; what would fill the
+// memory is refused.
+func TestWideGlobs(t *testing.T) {
+	r := newRoot(t)
+	r.simple("")
+	g, ctx := r.guest("g"), t.Context()
+	r.sh("g", "mkdir /srv/w /srv/m; cd /srv; ln -s loop loop; mkfifo pipe; cd m; i=0; while [ $i -lt 200 ]; do ln -s . $i; i=$((i+1)); done")
+	r.background("g", "sh", "-c", "cd /srv/w; while :; do mkdir -p a/b/c; rm -r a; done")
+	for end := time.Now().Add(time.Second); time.Now().Before(end) && !t.Failed(); {
+		for _, pattern := range []string{"/*/*/*", "/proc/*/*/*/*", "/srv/[lpw]*/*/*"} {
+			names, err := g.Glob(ctx, pattern)
+			if err != nil || len(names) == 0 && pattern[1] != 's' {
+				t.Errorf("%s: %d names, %v", pattern, len(names), err)
+			}
+		}
+	}
+	if names, err := g.Glob(ctx, "/srv/m/*/*/*/*"); !errors.Is(err, spawn.ErrTooBig) {
+		t.Errorf("links that multiply: %d names, %v", len(names), err)
+	}
 }
 
 // A folder that turns into a link while a tree is copied out takes nothing from
