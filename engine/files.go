@@ -16,6 +16,13 @@ import (
 // readMax bounds what ReadFile takes from a guest into memory.
 const readMax = 64 << 20
 
+// PathMax is how long a path can be: the kernel's PATH_MAX without the zero byte at
+// its end. ErrPathTooLong is its error for a longer one.
+const (
+	PathMax        = 4095
+	ErrPathTooLong = sys.ENAMETOOLONG
+)
+
 // inside runs f with a process of the guest that makes file operations there
 // for us, with the guest's powers and not ours.
 func (g *guest) inside(ctx context.Context, f func(*spawn.Inside) error) error {

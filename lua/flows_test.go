@@ -310,3 +310,27 @@ func TestEngineErrorsGoThroughLua(t *testing.T) {
 		}
 	}
 }
+
+// A path that no kernel takes is refused before anybody looks at it.
+func TestLongPaths(t *testing.T) {
+	for call, method := range map[string]string{
+		`g:read(p)`: "read", `g:write(p, "")`: "write", `g:append(p, "")`: "append", `g:mkdir(p)`: "mkdir", `g:remove(p)`: "remove",
+		`g:exists(p)`: "exists", `g:glob(p)`: "glob", `g:copy_in(p, "/x")`: "copy_in", `g:copy_in("x", p)`: "copy_in",
+		`g:copy_out(p, "x")`: "copy_out", `secret.file(p)`: "secret.file",
+	} {
+		run := func(size string) error {
+			_, err := boot(t, context.Background(), `guest "web" { boot = function(g) local p = ("a/"):rep(1e6):sub(1, `+size+`)`+"\n"+call+" end }",
+				Options{Dir: t.TempDir(), AllowHost: true}, nil)
+			return err
+		}
+		want := "recipe.lua:2: " + method + " a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/...: file name too long (the "
+		for _, size := range []string{"4096", "-1"} {
+			if err := run(size); !errors.Is(err, engine.ErrPathTooLong) || !strings.HasPrefix(err.Error(), want) {
+				t.Errorf("%s of %s bytes: %.300v", call, size, err)
+			}
+		}
+		if err := run("4095"); errors.Is(err, engine.ErrPathTooLong) {
+			t.Errorf("%s of 4095 bytes: %.300v", call, err)
+		}
+	}
+}

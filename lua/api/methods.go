@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"time"
 
 	lua "github.com/yuin/gopher-lua"
@@ -124,7 +123,11 @@ func (a *API) runExec(l *lua.LState, h *Handle, g engine.Guest, v bind.Values, a
 }
 
 func (a *API) write(l *lua.LState, g engine.Guest, appending bool) int {
-	path, data := a.str(l, 2, "write", "path"), a.str(l, 3, "write", "data")
+	method := "write"
+	if appending {
+		method = "append"
+	}
+	path, data := a.path(l, 2, method, "path"), a.str(l, 3, method, "data")
 	v := a.options(l, 4, bind.WriteSchema)
 	args := engine.WriteArgs{Append: appending, Mode: bind.Get[os.FileMode](v, "mode")}
 	a.block(l, func(ctx context.Context) error { return g.WriteFile(ctx, path, []byte(data), args) })
@@ -132,7 +135,7 @@ func (a *API) write(l *lua.LState, g engine.Guest, appending bool) int {
 }
 
 func (a *API) read(l *lua.LState, h *Handle, g engine.Guest) int {
-	path := a.str(l, 2, "read", "path")
+	path := a.path(l, 2, "read", "path")
 	var data []byte
 	a.block(l, func(ctx context.Context) (err error) {
 		data, err = g.ReadFile(ctx, path)
@@ -143,7 +146,7 @@ func (a *API) read(l *lua.LState, h *Handle, g engine.Guest) int {
 }
 
 func (a *API) mkdir(l *lua.LState, h *Handle, g engine.Guest) int {
-	path := a.str(l, 2, "mkdir", "path")
+	path := a.path(l, 2, "mkdir", "path")
 	mode := os.FileMode(0o755)
 	if m := bind.Opt[os.FileMode](a.options(l, 3, bind.MkdirSchema), "mode"); m != nil {
 		mode = *m
@@ -153,13 +156,13 @@ func (a *API) mkdir(l *lua.LState, h *Handle, g engine.Guest) int {
 }
 
 func (a *API) remove(l *lua.LState, h *Handle, g engine.Guest) int {
-	path := a.str(l, 2, "remove", "path")
+	path := a.path(l, 2, "remove", "path")
 	a.block(l, func(ctx context.Context) error { return g.Remove(ctx, path) })
 	return 0
 }
 
 func (a *API) exists(l *lua.LState, h *Handle, g engine.Guest) int {
-	path := a.str(l, 2, "exists", "path")
+	path := a.path(l, 2, "exists", "path")
 	found := false
 	a.block(l, func(ctx context.Context) (err error) {
 		found, err = g.Exists(ctx, path)
@@ -170,7 +173,7 @@ func (a *API) exists(l *lua.LState, h *Handle, g engine.Guest) int {
 }
 
 func (a *API) glob(l *lua.LState, h *Handle, g engine.Guest) int {
-	pattern := a.str(l, 2, "glob", "pattern")
+	pattern := a.path(l, 2, "glob", "pattern")
 	var paths []string
 	a.block(l, func(ctx context.Context) (err error) {
 		paths, err = g.Glob(ctx, pattern)
@@ -188,47 +191,14 @@ func stringList(l *lua.LState, list []string) *lua.LTable {
 	return t
 }
 
-// hostPath resolves a path of the host as a recipe gives it: relative to the
-// recipe's folder, and within it unless --allow-host was given. Links are
-// followed before that is judged.
-func (a *API) hostPath(l *lua.LState, method, path string) string {
-	full := path
-	if !filepath.IsAbs(full) {
-		full = filepath.Join(a.o.Dir, full)
-	}
-	if a.o.AllowHost {
-		return full
-	}
-	dir, err := filepath.EvalSymlinks(a.o.Dir)
-	if a.o.Dir == "" {
-		err = os.ErrNotExist
-	}
-	real, err2 := filepath.EvalSymlinks(full)
-	if err == nil && err2 != nil && errors.Is(err2, os.ErrNotExist) && inside(a.o.Dir, full) {
-		a.S.Raise(l, &engine.OpError{Op: method, Target: full, Err: os.ErrNotExist})
-	}
-	if err != nil || err2 != nil || !inside(dir, real) {
-		a.S.Raise(l, &engine.OpError{Op: method, Target: path, Err: ErrHost, Hint: "--allow-host allows it"})
-	}
-	return real
-}
-
-func inside(dir, path string) bool {
-	rel, err := filepath.Rel(dir, path)
-	return err == nil && filepath.IsLocal(rel)
-}
-
-// ErrHost says that a recipe reached for the host without leave.
-var ErrHost = errors.New("is outside the recipe's folder")
-
 func (a *API) copyIn(l *lua.LState, h *Handle, g engine.Guest) int {
-	from, to := a.hostPath(l, "copy_in", a.str(l, 2, "copy_in", "host path")), a.str(l, 3, "copy_in", "guest path")
+	from, to := a.hostPath(l, "copy_in", a.path(l, 2, "copy_in", "host path")), a.path(l, 3, "copy_in", "guest path")
 	a.block(l, func(ctx context.Context) error { return g.CopyIn(ctx, from, to) })
 	return 0
 }
 
 func (a *API) copyOut(l *lua.LState, h *Handle, g engine.Guest) int {
-	from, to := a.str(l, 2, "copy_out", "guest path"), a.str(l, 3, "copy_out", "host path")
+	from, to := a.path(l, 2, "copy_out", "guest path"), a.path(l, 3, "copy_out", "host path")
 	if !a.o.AllowHost {
 		a.S.Raise(l, &engine.OpError{Op: "copy_out", Target: to, Err: errors.New("a recipe may not write to the host"), Hint: "--allow-host allows it"})
 	}

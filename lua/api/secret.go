@@ -17,7 +17,7 @@ func (a *API) openSecret() {
 	t := a.S.L().NewTable()
 	a.NewType("secret", a.noField("secret", nil), func(_ *lua.LState, v any) string { return "secret " + v.(*engine.Secret).String() })
 	t.RawSetString("file", a.S.Func("secret.file", func(l *lua.LState) int {
-		path := a.str(l, 1, "secret.file", "path")
+		path := a.path(l, 1, "secret.file", "path")
 		l.Push(a.Object(l, "secret", &engine.Secret{File: a.secretPath(l, path)}))
 		return 1
 	}))
