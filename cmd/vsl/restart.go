@@ -45,6 +45,7 @@ type reboot struct {
 	wanted []string          // the guests that are restarted
 	decls  []engine.Declared // those, and what they come after
 	rolled []string          // of a pool: not all at once
+	err    error             // why it is left out
 }
 
 func (a *app) runRestart(ctx context.Context, args []string, o restartOptions) error {
@@ -156,7 +157,8 @@ func (r *reboot) pools() []*engine.Pool {
 }
 
 // planReboots reads every recipe that the guests need, each once. refused tells of the
-// guests that are left out, as their recipe is not trusted; args are the command line's.
+// guests that are left out, as their recipe has a mistake or is not trusted; args are
+// the command line's.
 func (a *app) planReboots(ctx context.Context, e *engine.Engine, verb string, names, args []string) (plan []*reboot, refused, err error) {
 	byOrigin := map[string]*reboot{}
 	var errs []error
@@ -169,53 +171,59 @@ func (a *app) planReboots(ctx context.Context, e *engine.Engine, verb string, na
 		key := fmt.Sprintf("%s %v %v %v", origin.Path, origin.Params, origin.AllowHost, origin.Owners)
 		r := byOrigin[key]
 		if r == nil {
-			l, err := a.loadAgain(ctx, e, n, origin, args)
-			var no *engine.TrustError
-			if errors.As(err, &no) {
-				errs = append(errs, &engine.OpError{Op: verb + " guest", Target: n, Err: fmt.Errorf("nobody named its recipe now, and %w", no),
-					Hint: no.Hint + "; or copy it to where only you can write; vsl up " + origin.Path + " takes it as it is"})
+			r = &reboot{}
+			byOrigin[key] = r
+			if r.l, r.err = a.loadAgain(ctx, e, n, origin, args); r.err == nil {
+				plan = append(plan, r)
+			} else if !errors.As(r.err, new(*engine.TrustError)) {
+				errs = append(errs, r.err)
+			}
+		}
+		var no *engine.TrustError
+		switch {
+		case errors.As(r.err, &no):
+			errs = append(errs, &engine.OpError{Op: verb + " guest", Target: n, Err: fmt.Errorf("nobody named its recipe now, and %w", no),
+				Hint: no.Hint + "; or copy it to where only you can write; vsl up " + origin.Path + " takes it as it is"})
+		case r.err != nil: // told once for all that the recipe declares
+		default:
+			if _, ok := r.l.declared(n); !ok {
+				errs = append(errs, &recipeError{fmt.Errorf("%s: declares no guest %q any more", r.l.Path, n)})
 				continue
 			}
-			if err != nil {
-				return nil, nil, err
-			}
-			r = &reboot{l: l}
-			byOrigin[key] = r
-			plan = append(plan, r)
+			r.wanted = append(r.wanted, n)
 		}
-		if _, ok := r.l.declared(n); !ok {
-			return nil, nil, &recipeError{fmt.Errorf("%s: declares no guest %q any more", r.l.Path, n)}
-		}
-		r.wanted = append(r.wanted, n)
 	}
-	return plan, errors.Join(errs...), declareAgain(e, plan)
+	plan = slices.DeleteFunc(plan, func(r *reboot) bool {
+		if len(r.wanted) > 0 {
+			if r.err = r.declareAgain(e); r.err != nil {
+				errs = append(errs, r.err)
+			}
+		}
+		return r.err != nil || len(r.wanted) == 0
+	})
+	return plan, errors.Join(errs...), nil
 }
 
-// declareAgain finds what the recipes of reboots declare for their guests now.
-func declareAgain(e *engine.Engine, plan []*reboot) error {
-	for _, r := range plan {
-		if err := r.l.validate(); err != nil {
-			return err
+// declareAgain finds what the recipe declares for its guests now.
+func (r *reboot) declareAgain(e *engine.Engine) error {
+	if err := r.l.validate(); err != nil {
+		return err
+	}
+	var err error
+	if r.decls, err = r.l.guests(r.wanted); err != nil {
+		return err
+	}
+	var down []engine.Declared
+	for _, d := range r.decls {
+		if !slices.Contains(r.wanted, d.Spec.Name) {
+			continue // up already, or only what another one comes after
 		}
-		var err error
-		if r.decls, err = r.l.guests(r.wanted); err != nil {
-			return err
-		}
-		var down []engine.Declared
-		for _, d := range r.decls {
-			if !slices.Contains(r.wanted, d.Spec.Name) {
-				continue // up already, or only what another one comes after
-			}
-			down = append(down, d)
-			if d.Spec.Pool != "" {
-				r.rolled = append(r.rolled, d.Spec.Name)
-			}
-		}
-		if err := e.SecretsAtHand(down); err != nil {
-			return err
+		down = append(down, d)
+		if d.Spec.Pool != "" {
+			r.rolled = append(r.rolled, d.Spec.Name)
 		}
 	}
-	return nil
+	return e.SecretsAtHand(down)
 }
 
 // withoutRecipe splits off the guests that no recipe says how to bring up again.
