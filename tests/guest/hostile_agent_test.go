@@ -14,7 +14,7 @@ import (
 
 // hostileVerbs are what the agent does to others. Each is bounded.
 var hostileVerbs = map[string]func([]string) error{
-	"inotify": agentInotify, "trace": agentTrace, "flood": agentFlood,
+	"inotify": agentInotify, "trace": agentTrace, "flood": agentFlood, "swap": agentSwap,
 }
 
 // agentInotify takes all inotify instances that there are, and holds them until
@@ -63,6 +63,32 @@ func agentFlood([]string) error {
 	msg := []byte("STATUS=\x1b]0;owned\x07" + strings.Repeat("x", 100) + "\n")
 	for end := time.Now().Add(40 * time.Second); time.Now().Before(end); {
 		_, _ = c.Write(msg) // the receiver may be gone
+	}
+	return nil
+}
+
+// agentSwap makes of a name a folder, a link and a mount in turn, for 30 seconds: its
+// arguments are the name and what the links and mounts lead to.
+func agentSwap(args []string) error {
+	name, other := args[0], args[0]+".other"
+	if err := os.MkdirAll(name, 0o777); err != nil {
+		return err
+	}
+	bind := func() error { return unix.Mount("/etc", name, "", unix.MS_BIND, "") }
+	for end, i := time.Now().Add(30*time.Second), 0; time.Now().Before(end); i++ {
+		_ = os.Remove(other)
+		if err := os.Symlink(args[1+i%(len(args)-1)], other); err != nil {
+			return err
+		}
+		for range 200 { // an even number: the folder ends where it began
+			if err := unix.Renameat2(unix.AT_FDCWD, name, unix.AT_FDCWD, other, unix.RENAME_EXCHANGE); err != nil {
+				return err
+			}
+		}
+		for range 20 {
+			_ = bind()
+			_ = unix.Unmount(name, unix.MNT_DETACH)
+		}
 	}
 	return nil
 }
