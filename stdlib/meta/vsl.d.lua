@@ -359,7 +359,7 @@ function Guest:remove(path) end
 ---@return boolean
 function Guest:exists(path) end
 
---- Lists the paths that match a pattern.
+--- Lists the paths that match a pattern; what cannot be listed matches nothing.
 ---@param pattern string
 ---@return string[]
 function Guest:glob(pattern) end
