@@ -70,16 +70,16 @@ func TestFind(t *testing.T) {
 // A module that somebody else could have written is refused, with what to do.
 func TestUntrusted(t *testing.T) {
 	for _, c := range []struct{ path, name, want string }{
-		{"m.lua", "m", "m.lua can be written by others than its owner (mode 0664)"},
+		{"m.lua", "m", "m.lua can be written by others than its owner (mode 0666)"},
 		{"sub/m.lua", "sub.m", "sub/m.lua can be written"},
-		{"sub", "sub.m", "sub can be written by others than its owner (mode 0775)"},
+		{"sub", "sub.m", "sub can be written by others than its owner (mode 0777)"},
 		{".", "m", " can be written"},
 		{".", "sub.m", " can be written"},
 	} {
 		user := tree(t, "m.lua", "sub/m.lua")
-		mode := os.FileMode(0o664)
+		mode := os.FileMode(0o666)
 		if !strings.HasSuffix(c.path, ".lua") {
-			mode = 0o775
+			mode = 0o777
 		}
 		at := filepath.Join(user, c.path)
 		if err := os.Chmod(at, mode); err != nil {

@@ -14,3 +14,12 @@ func OwnerOf(info fs.FileInfo) (uid int, ok bool) {
 	}
 	return int(st.Uid), true
 }
+
+// GroupOf is the group that a file of the host belongs to.
+func GroupOf(info fs.FileInfo) (gid int, ok bool) {
+	st, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return 0, false
+	}
+	return int(st.Gid), true
+}
