@@ -75,7 +75,7 @@ func agentSwap(args []string) error {
 		return err
 	}
 	bind := func() error { return unix.Mount("/etc", name, "", unix.MS_BIND, "") }
-	for end, i := time.Now().Add(30*time.Second), 0; time.Now().Before(end); i++ {
+	for end, i := time.Now().Add(time.Minute), 0; time.Now().Before(end); i++ {
 		_ = os.Remove(other)
 		if err := os.Symlink(args[1+i%(len(args)-1)], other); err != nil {
 			return err

@@ -58,7 +58,7 @@ func TestHostileSwapsLeadNowhere(t *testing.T) {
 		"remove":      func(ctx context.Context) error { return g.Remove(ctx, "/srv/x/y") },
 		"remove tree": func(ctx context.Context) error { return g.Remove(ctx, "/srv/x/t") },
 	}
-	for end := time.Now().Add(slow(4 * time.Second)); time.Now().Before(end) && !t.Failed(); {
+	for end := time.Now().Add(min(slow(4*time.Second), 20*time.Second)); time.Now().Before(end) && !t.Failed(); {
 		for what, op := range ops {
 			ctx, cancel := context.WithTimeout(t.Context(), slow(5*time.Second))
 			if err := op(ctx); ctx.Err() != nil {
