@@ -67,7 +67,7 @@ func agentFlood([]string) error {
 	return nil
 }
 
-// agentSwap makes of a name a folder, a link and a mount in turn, for 30 seconds: its
+// agentSwap makes of a name a folder, a link and a mount in turn, for a minute: its
 // arguments are the name and what the links and mounts lead to.
 func agentSwap(args []string) error {
 	name, other := args[0], args[0]+".other"
