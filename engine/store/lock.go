@@ -70,8 +70,15 @@ func TryLockDir(dir string) (l *Lock, ok bool, err error) {
 		return nil, false, sys.Op("lock", dir, cause(err))
 	}
 	err = sys.FlockTry(int(f.Fd()))
-	for end := time.Now().Add(orphanTime); err == sys.EAGAIN && time.Now().Before(end) && orphaned(f); err = sys.FlockTry(int(f.Fd())) {
-		time.Sleep(time.Millisecond)
+	for end := time.Now().Add(orphanTime); err == sys.EAGAIN && time.Now().Before(end); {
+		waits := orphaned(f)
+		if waits {
+			time.Sleep(time.Millisecond)
+		}
+		// Where nobody is seen to hold it, it was given up just now.
+		if err = sys.FlockTry(int(f.Fd())); !waits {
+			break
+		}
 	}
 	if err != nil || !sameDir(f, dir) {
 		f.Close()
