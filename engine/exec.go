@@ -93,24 +93,52 @@ func (x *execution) prepare(ctx context.Context) error {
 	if frozen, err := grp.Frozen(); err == nil && frozen {
 		return &OpError{Op: "run " + x.args.Argv[0] + " in guest", Target: g.spec.Name, Err: errFrozen, Hint: "vsl thaw lets it go on"}
 	}
-	if x.cgroup, err = grp.ExecFD(); err != nil {
-		return err
-	}
-	if x.joins, err = grp.JoinFiles(); err != nil {
-		return err
-	}
 	if g.tx == nil {
 		if g.run, err = g.e.readRun(g.spec.Name); err != nil {
 			return err
 		}
 	}
-	if x.guard, err = g.abstractGuard(); err != nil {
+	if err := x.openContext(); err != nil {
 		return err
 	}
 	if x.args.TTY != nil {
 		return nil
 	}
 	return x.connect()
+}
+
+// openContext opens what puts a child into the running guest's context.
+func (x *execution) openContext() error {
+	grp, err := x.g.group()
+	if err != nil {
+		return err
+	}
+	if x.cgroup, err = grp.ExecFD(); err != nil {
+		return err
+	}
+	if x.joins, err = grp.JoinFiles(); err != nil {
+		return err
+	}
+	x.guard, err = x.g.abstractGuard()
+	return err
+}
+
+// enter adds what makes a child that has joined the guest's namespaces one of its
+// processes: its groups, then the steps of session, then what every process of a
+// guest is confined by.
+func (x *execution) enter(p *spawn.Program, session func()) error {
+	var joins []descriptor
+	for _, f := range x.joins {
+		joins = append(joins, descriptor{f.Name(), int(f.Fd())})
+	}
+	joinGroups(p, joins)
+	session()
+	c, err := confinement(x.g.run.OwnNet, fdOf(x.guard), 3)
+	if err != nil {
+		return err
+	}
+	p.Confine(c)
+	return nil
 }
 
 // connect gives the command its three streams: a pipe and a file to read as they
@@ -195,26 +223,21 @@ func (x *execution) sink(w io.Writer, buf *collected) (*os.File, error) {
 func (x *execution) program() (*spawn.Program, error) {
 	p := &spawn.Program{}
 	p.Sync("limit")
-	var joins []descriptor
-	for _, f := range x.joins {
-		joins = append(joins, descriptor{f.Name(), int(f.Fd())})
-	}
-	joinGroups(p, joins)
-	dir := x.args.Dir
-	if dir == "" {
-		dir = "/"
-	}
-	p.Chdir(dir)
-	if x.args.TTY != nil {
-		p.OpenPTY(x.user.uid)
-	} else {
-		p.SetSid()
-	}
-	c, err := confinement(x.g.run.OwnNet, fdOf(x.guard), 3)
+	err := x.enter(p, func() {
+		dir := x.args.Dir
+		if dir == "" {
+			dir = "/"
+		}
+		p.Chdir(dir)
+		if x.args.TTY != nil {
+			p.OpenPTY(x.user.uid)
+		} else {
+			p.SetSid()
+		}
+	})
 	if err != nil {
 		return nil, err
 	}
-	p.Confine(c)
 	if x.user.uid != 0 || x.user.gid != 0 {
 		p.SetIDs(x.user.uid, x.user.gid, x.user.groups...)
 	}

@@ -59,7 +59,7 @@ func (a *app) rootCommand() *cobra.Command {
 		}
 	}
 	add(groupRun, a.upCommand(), a.downCommand(), a.restartCommand(), a.rmCommand())
-	add(groupSee, a.lsCommand(), a.statusCommand(), a.logsCommand())
+	add(groupSee, a.lsCommand(), a.statusCommand(), a.auditCommand(), a.logsCommand())
 	add(groupIn, a.execCommand(), a.enterCommand())
 	add(groupSteer, a.limitCommand(), a.killCommand(), a.freezeCommand(), a.thawCommand())
 	add(groupMake, a.initCommand(), a.planCommand(), a.checkCommand(), a.lintCommand(), a.testCommand(), a.docCommand(), a.recipesCommand(), a.templateCommand(), a.replCommand(), a.debugCommand(), a.dapCommand(), a.lspCommand())

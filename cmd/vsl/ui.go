@@ -207,7 +207,8 @@ func (u *ui) columns(rows [][]string) string {
 }
 
 // colours of the marks that lines begin with.
-var colours = map[string]string{"+": "32", ">": "32", "~": "33", "!": "33", "-/+": "33", "=": "2", "-": "36", "x": "31", "ok": "32", "no": "31"}
+var colours = map[string]string{"+": "32", ">": "32", "~": "33", "!": "33", "-/+": "33", "=": "2", "-": "36", "x": "31", "ok": "32", "no": "31",
+	engine.AuditOpen: "31", engine.AuditIsolated: "32", engine.AuditLimited: "32", engine.AuditShared: "33"}
 
 func (u *ui) paint(mark string) string {
 	if c := colours[mark]; u.colour && c != "" {

@@ -214,3 +214,12 @@ func List() ([]Address, error) {
 	}
 	return slices.DeleteFunc(h.addresses, func(x Address) bool { return !x.Ours }), nil
 }
+
+// Host gives the addresses that are on devices and that vsl did not put there.
+func Host() ([]Address, error) {
+	h, err := read()
+	if err != nil {
+		return nil, sys.Op("list addresses", "", err)
+	}
+	return slices.DeleteFunc(h.addresses, func(x Address) bool { return x.Ours }), nil
+}
