@@ -111,7 +111,7 @@ func (e *Engine) down1(ctx context.Context, g *guest, o DownOptions) Outcome {
 				return err
 			}
 		}
-		if grp.Exists() {
+		if grp.Exists() || g.running() {
 			out.Change = ChangeDown
 			if err := g.shutDown(ctx, &flows); err != nil {
 				return err
@@ -154,6 +154,9 @@ func (g *guest) destroy(ctx context.Context, f *Flows, force bool) error {
 // shutDown runs the shutdown flow and then makes sure. Being killed in the
 // middle is made good by ending it: that is the undo.
 func (g *guest) shutDown(ctx context.Context, f *Flows) error {
+	if err := g.e.reachable(g.spec.Name, g.run); err != nil {
+		return err
+	}
 	g.ending()
 	if g.running() && f.has("shutdown", f.Shutdown) {
 		if err := g.phase(ctx, f, "shutdown", g.boundedFlow(f.Shutdown)); err != nil {

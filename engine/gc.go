@@ -179,7 +179,7 @@ const tempAge = 10 * time.Second
 // probePrefix begins the folders in which rootfs.Probe tries things.
 const probePrefix = ".tmp-probe-"
 
-func (e *Engine) gcFiles(context.Context) (did []string, err error) {
+func (e *Engine) gcFiles(ctx context.Context) (did []string, err error) {
 	own := fmt.Sprintf("-%d", os.Getpid())
 	written := func(i fs.FileInfo) bool {
 		return alivePid(i.Name()) || strings.HasSuffix(i.Name(), own) && time.Since(i.ModTime()) < tempAge
@@ -208,6 +208,12 @@ func (e *Engine) gcFiles(context.Context) (did []string, err error) {
 		name := strings.TrimSuffix(strings.TrimSuffix(n, ".json"), ".notify")
 		if name == n || slices.Contains(e.names(), name) {
 			continue
+		}
+		if store.ValidName(name) == nil {
+			if err := e.release(ctx, name); err != nil { // this hint is the last one of what lives
+				errs = append(errs, err)
+				continue
+			}
 		}
 		errs = append(errs, store.Remove(filepath.Join(e.paths.Run, n)))
 		did = append(did, "removed the hint "+n)

@@ -54,7 +54,7 @@ func (g *guest) init() (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	if run.PID > 0 && startTime(run.PID) == run.StartTime && run.StartTime != 0 {
+	if run.alive() {
 		return run.PID, nil
 	}
 	grp, err := g.group()
@@ -114,7 +114,7 @@ func (g *guest) Status(ctx context.Context) (s Status, err error) {
 // what they use.
 func (g *guest) Usage(s *Status) error {
 	grp, err := g.group()
-	if err != nil || s.PID == 0 {
+	if err != nil || s.PID == 0 || !grp.Exists() { // a pid 1 outside of its context uses what nobody counts
 		return err
 	}
 	procs, err := grp.Procs()
@@ -157,13 +157,16 @@ func (g *guest) createGroup(ctx context.Context) error {
 	if grp.Exists() && (g.tx.context || g.running()) {
 		return nil
 	}
+	if err := g.e.reachable(g.spec.Name, g.run); err != nil {
+		return err
+	}
 	if err := g.undoable(undo{Op: undoContext}); err != nil {
 		return err
 	}
 	// What a guest that ended by itself left cannot be used again: its init may
 	// have set up groups that keep processes out, and the kernel (6.18) kills
 	// whatever is born into a group that was killed once.
-	if grp.Exists() || len(g.run.Addrs) > 0 {
+	if grp.Exists() || len(g.run.Addrs) > 0 || g.running() {
 		if err := g.e.release(ctx, g.spec.Name); err != nil {
 			return err
 		}
@@ -278,6 +281,9 @@ func (e *Engine) release(ctx context.Context, name string) error {
 		if err := grp.WaitEmpty(ctx); err != nil {
 			return err
 		}
+	}
+	if err := e.ended(ctx, name, run); err != nil {
+		return err
 	}
 	// Also where the v2 group is gone: whoever removed it may have been killed
 	// before the groups on v1.

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"vsl/engine/cgroup"
 	"vsl/engine/internal/sys"
 )
 
@@ -26,6 +27,9 @@ func (g *guest) Kill(ctx context.Context, a KillArgs) error {
 	return g.within(ctx, false, func() error {
 		if a.Signal != "" && !a.Graceful {
 			return g.signal(a)
+		}
+		if err := g.e.reachable(g.spec.Name, g.run); err != nil {
+			return err
 		}
 		g.ending()
 		if a.Graceful && g.running() {
@@ -91,17 +95,22 @@ func (g *guest) member(pid int) bool {
 	if err != nil {
 		return false
 	}
+	return inGroup(groupOf(l, pid), grp.Path())
+}
+
+// groupOf is the folder of the group that a process is in now, in the v2
+// hierarchy; "" of none.
+func groupOf(l *cgroup.Layout, pid int) string {
 	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/cgroup", pid))
 	if err != nil {
-		return false
+		return ""
 	}
 	for line := range strings.Lines(string(data)) {
 		if at, ok := strings.CutPrefix(strings.TrimSuffix(line, "\n"), "0::"); ok {
-			p := filepath.Join(l.Unified, at)
-			return p == grp.Path() || strings.HasPrefix(p, grp.Path()+"/")
+			return filepath.Join(l.Unified, at)
 		}
 	}
-	return false
+	return ""
 }
 
 // shutdownInit asks pid 1 to end, waits, and goes through the sequence until
@@ -199,8 +208,64 @@ func (g *guest) reap() {
 }
 
 // running tells whether pid 1 of the context lives, going by this handle.
-func (g *guest) running() bool {
-	return g.run.PID != 0 && startTime(g.run.PID) == g.run.StartTime
+func (g *guest) running() bool { return g.run.alive() }
+
+// alive tells whether the process that was pid 1 still is one.
+func (r runState) alive() bool {
+	return r.PID > 0 && r.StartTime != 0 && startTime(r.PID) == r.StartTime
+}
+
+// endGrace is how long a pid 1 may be on its way out when its group is empty: it
+// leaves the group first, and then waits for the dead below it.
+const endGrace = 5 * time.Second
+
+// errOutside says that a guest's pid 1 goes on where vsl does not look for it.
+var errOutside = errors.New("its pid 1 lives outside of its context")
+
+// reachable tells whether a pid 1 that lives is in its context, and so ends with
+// it. Somebody may have moved it, or the state folder, whose name is the
+// context's place.
+func (e *Engine) reachable(name string, r runState) error {
+	if r.PID == 0 {
+		return nil
+	}
+	l, err := e.layout()
+	if err != nil {
+		return err
+	}
+	own := l.Group(e.paths.Base(), name).Path()
+	at := groupOf(l, r.PID)
+	if inGroup(at, own) || !r.alive() {
+		return nil
+	}
+	return &OpError{Op: "end guest", Target: name, Err: errOutside,
+		Hint: fmt.Sprintf("it is process %d, in cgroup %s. Was it moved there, or %s moved or copied while it ran? Move it back, or end it: kill -KILL %d",
+			r.PID, at, e.paths.Root, r.PID)}
+}
+
+// inGroup tells whether a group is another or below it. One that was removed while
+// its last process was dying has that behind its name.
+func inGroup(at, group string) bool {
+	return at == group || at == group+" (deleted)" || strings.HasPrefix(at, group+"/")
+}
+
+// ended waits until the pid 1 of a context whose group is empty has ended, so
+// that nobody is told that a guest is down which is not.
+func (e *Engine) ended(ctx context.Context, name string, r runState) error {
+	ctx, cancel := context.WithTimeout(ctx, endGrace)
+	defer cancel()
+	for pause := time.Millisecond; r.alive(); pause = min(2*pause, 100*time.Millisecond) {
+		if err := e.reachable(name, r); err != nil {
+			return err
+		}
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return &OpError{Op: "end guest", Target: name, Err: fmt.Errorf("its pid 1, process %d, was killed and lives on", r.PID),
+				Hint: "the kernel does not let go of it: dmesg may say why"}
+		}
+	}
+	return nil
 }
 
 // Freeze stops every process of a guest where it is; Thaw lets them go on.

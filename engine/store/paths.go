@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"vsl/engine/internal/sys"
 )
@@ -21,7 +22,7 @@ const (
 
 // Paths is the layout of one state root.
 type Paths struct {
-	Root string // absolute, without links in its last component
+	Root string // absolute and without links, whether it exists yet or not
 	Run  string
 }
 
@@ -34,14 +35,59 @@ func NewPaths(root string) (Paths, error) {
 	if err != nil {
 		return Paths{}, sys.Op("resolve state root", root, err)
 	}
-	if real, err := filepath.EvalSymlinks(abs); err == nil {
-		abs = real
+	if abs, err = resolve(abs); err != nil {
+		return Paths{}, sys.Op("resolve state root", root, err)
 	}
-	if abs == DefaultRoot {
+	if isDefault(abs) {
 		return Paths{Root: DefaultRoot, Run: DefaultRun}, nil
 	}
 	return Paths{Root: abs, Run: filepath.Join(abs, "run")}, nil
 }
+
+// isDefault tells whether a folder is the default root by another of its names,
+// as where that is a link to a larger disk, or mounted in two places.
+func isDefault(abs string) bool {
+	if own, err := resolve(DefaultRoot); err == nil && own == abs {
+		return true
+	}
+	a, err := os.Stat(abs)
+	if err != nil {
+		return false
+	}
+	b, err := os.Stat(DefaultRoot)
+	return err == nil && os.SameFile(a, b)
+}
+
+// resolve follows every link in an absolute path as far as the path exists, and
+// takes the rest as it is: a root has one name, before it is made and after. What
+// cannot be looked at is left to whoever opens it.
+func resolve(abs string) (string, error) {
+	done, rest := "/", strings.Split(abs, "/")
+	for links := 0; len(rest) > 0; {
+		name := rest[0]
+		rest = rest[1:]
+		if name == "" || name == "." {
+			continue
+		}
+		next := filepath.Join(done, name) // of "..": what is above, since done has no links
+		target, err := os.Readlink(next)
+		if err != nil { // no link, or nothing
+			done = next
+			continue
+		}
+		if links++; links > maxLinks {
+			return "", sys.ELOOP
+		}
+		if filepath.IsAbs(target) {
+			done = "/"
+		}
+		rest = append(strings.Split(target, "/"), rest...)
+	}
+	return done, nil
+}
+
+// maxLinks is how many links the kernel follows in one path (path_resolution(7)).
+const maxLinks = 40
 
 // Base names this root's contexts in the cgroup hierarchy: two roots never
 // share a name.

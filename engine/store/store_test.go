@@ -35,6 +35,46 @@ func TestRootsNeverShareAName(t *testing.T) {
 	}
 }
 
+// A root has one name, and so one place for its contexts, by whichever path and
+// however much of it exists.
+func TestARootHasOneNameBeforeAndAfterItIsMade(t *testing.T) {
+	top := t.TempDir()
+	if err := os.MkdirAll(filepath.Join(top, "disk", "sub"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for name, to := range map[string]string{
+		"link": "disk", "far": filepath.Join(top, "disk"), "dangling": "disk/later", "twice": "link/deep",
+		"up": "disk/sub/../other",
+	} {
+		if err := os.Symlink(to, filepath.Join(top, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, root := range []string{"plain", "link/new", "link/a/b/c", "far/new2", "dangling", "dangling/more", "twice", "twice/x", "up", "link", "disk/sub/../y"} {
+		before, err := NewPaths(filepath.Join(top, root))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := before.Ensure(); err != nil {
+			t.Errorf("%s: %v", root, err)
+			continue
+		}
+		after, err := NewPaths(filepath.Join(top, root))
+		if err != nil || before != after || before.Base() != after.Base() {
+			t.Errorf("%s is %v before it is made and %v after (%v)", root, before, after, err)
+		}
+		if real, err := filepath.EvalSymlinks(filepath.Join(top, root)); err != nil || real != after.Root {
+			t.Errorf("%s is %s; the kernel says %s (%v)", root, after.Root, real, err)
+		}
+	}
+	if err := os.Symlink("loop", filepath.Join(top, "loop")); err != nil {
+		t.Fatal(err)
+	}
+	if p, err := NewPaths(filepath.Join(top, "loop", "x")); err == nil {
+		t.Errorf("a link to itself gives the root %v", p)
+	}
+}
+
 func TestValidName(t *testing.T) {
 	for name, ok := range map[string]bool{
 		"web1": true, "a.b-c_d": true, "": false, ".web": false, "-x": false, "a/b": false, "a b": false, "..": false,
