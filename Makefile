@@ -42,13 +42,13 @@ test-unit: ## format, vet and the tests that need nothing
 	@bad=$$(gofmt -l cmd engine lua recipes stdlib tests 2>/dev/null); [ -z "$$bad" ] || { echo "not gofmt'ed: $$bad"; exit 1; }
 	$(GO) vet ./...
 	$(GO) vet -tags vm ./tests/vm/...
-	$(UNIT_ENV) $(GO) test -short -timeout 10m $(UNIT_PKGS)
+	$(UNIT_ENV) $(GO) test -short -timeout 20m $(UNIT_PKGS)
 
 # In a mount namespace of its own, so that nothing of the machine changes, and
 # with mounts shared as systemd makes them: what leaks to the host then shows.
 test-guest: build ## the real kernel of this machine (root)
 	$(GUEST_ENV) unshare -m sh -c 'mount --make-rshared / && exec "$$@"' sh \
-		$(GO) test -count=1 -p 1 -timeout 25m ./engine/... ./cmd/... ./tests/guest/... ./tests/docs/...
+		$(GO) test -count=1 -p 1 -timeout 30m ./engine/... ./cmd/... ./tests/guest/... ./tests/docs/...
 
 test-vm: ## the real kernel of Debian 12, under QEMU (root)
 	cd tests/vm && VSL_TEST_ROOT=1 $(GO) test -tags vm -count=1 -timeout 40m -run TestVM

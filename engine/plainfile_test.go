@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"vsl/engine/internal/sys"
+	"vsl/tests/fixture"
 )
 
 // TestReadPlain: a name in somebody's folder neither keeps the reader waiting nor
@@ -63,7 +64,7 @@ func TestCopyInOfWhatWasSwapped(t *testing.T) {
 			if err == nil || err.Error() != "copy into guest "+at(name)+": "+want {
 				t.Errorf("%s: %v", name, err)
 			}
-		case <-time.After(10 * time.Second):
+		case <-time.After(fixture.Patience(10 * time.Second)):
 			t.Fatalf("%s keeps the copy waiting", name)
 		}
 	}

@@ -11,6 +11,7 @@ import (
 
 	"vsl/engine"
 	"vsl/engine/enginetest"
+	"vsl/tests/fixture"
 )
 
 // boot runs the boot flow of the recipe's first guest.
@@ -175,8 +176,8 @@ func TestFlowCancel(t *testing.T) {
 		ctx, cancel := context.WithCancelCause(context.Background())
 		time.AfterFunc(30*time.Millisecond, func() { cancel(why) })
 		start := time.Now()
-		_, err := boot(t, ctx, "guest 'web' { boot = function(g) "+flow+" end }", Options{}, func(e *enginetest.Engine) { e.Delay = time.Minute })
-		if !errors.Is(err, why) || time.Since(start) > 5*time.Second {
+		_, err := boot(t, ctx, "guest 'web' { boot = function(g) "+flow+" end }", Options{}, func(e *enginetest.Engine) { e.Delay = time.Hour })
+		if !errors.Is(err, why) || time.Since(start) > fixture.Patience(5*time.Second) {
 			t.Errorf("%s: %v after %s", flow, err, time.Since(start))
 		}
 	}
@@ -197,7 +198,7 @@ end`, Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	e.Delay = 10 * time.Millisecond
+	e.Delay = fixture.Scaled(10 * time.Millisecond)
 	errs := make(chan error)
 	start := time.Now()
 	for _, d := range r.Guests {
@@ -217,7 +218,7 @@ end`, Options{})
 			t.Error(err)
 		}
 	}
-	if d := time.Since(start); d > 2500*time.Millisecond { // one after the other it would be 3.5 s
+	if d := time.Since(start); d > 250*e.Delay { // one after the other it would be 350 of them
 		t.Errorf("took %s", d)
 	}
 	if n := len(e.Calls()); n != 50*7 {

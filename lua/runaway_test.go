@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"vsl/engine/enginetest"
+	"vsl/tests/fixture"
 )
 
 // runaways are code that would go on for ever, or take all there is. want is the
@@ -57,7 +58,7 @@ func TestRunaways(t *testing.T) {
 			bound := 100 * time.Millisecond
 			own := c.want != "" && !w.caught
 			if own { // the clock must not be what ends it
-				bound = time.Minute
+				bound = fixture.Patience(time.Minute)
 			}
 			code := strings.Replace(w.text, "%s", "do "+c.code+" end", 1)
 			check := func(where string, err error, took time.Duration, clock string) {
@@ -70,7 +71,7 @@ func TestRunaways(t *testing.T) {
 					t.Errorf("%s %s, %s: %v", c.name, w.name, where, err)
 				}
 				// By itself it is a second at most; here others may have the machine, too.
-				if !own && took > bound+10*time.Second {
+				if !own && took > bound+fixture.Patience(10*time.Second) {
 					t.Errorf("%s %s, %s: took %s", c.name, w.name, where, took)
 				}
 			}
@@ -79,7 +80,7 @@ func TestRunaways(t *testing.T) {
 			_, _, err := load(t, "\n"+code, Options{})
 			check("read", err, time.Since(start), fmt.Sprintf("recipe.lua:2: reading the recipe took longer than %s", bound))
 
-			readTime = 10 * time.Second
+			readTime = fixture.Patience(10 * time.Second)
 			boom := errors.New("the flow took too long")
 			ctx, cancel := context.WithTimeoutCause(context.Background(), bound, boom)
 			start = time.Now()
@@ -113,7 +114,7 @@ func TestRunawayTexts(t *testing.T) {
 		if err == nil || err.Error() != c.want {
 			t.Errorf("%s: %.300v", c.name, err)
 		}
-		if took := time.Since(start); took > 5*time.Second {
+		if took := time.Since(start); took > fixture.Patience(5*time.Second) {
 			t.Errorf("%s: took %s", c.name, took)
 		}
 	}

@@ -13,10 +13,11 @@ import (
 	"time"
 
 	"vsl/engine/internal/sys"
+	"vsl/tests/fixture"
 )
 
 func timeout(t testing.TB) context.Context {
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), fixture.Patience(10*time.Second))
 	t.Cleanup(cancel)
 	return ctx
 }
@@ -148,7 +149,7 @@ func TestWaitEmptyIsPrompt(t *testing.T) {
 		}
 		done <- time.Now()
 	}()
-	time.Sleep(20 * time.Millisecond)
+	time.Sleep(fixture.Scaled(20 * time.Millisecond))
 	begin := time.Now()
 	c.Process.Kill()
 	if d := (<-done).Sub(begin); d > recheck/2 {

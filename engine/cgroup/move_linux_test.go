@@ -10,6 +10,8 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"vsl/tests/fixture"
 )
 
 // A process that writes for itself lands in every v1 group, without Join.
@@ -35,7 +37,7 @@ func TestJoinFiles(t *testing.T) {
 		f.Close()
 	}
 	for _, root := range g.hasV1() {
-		deadline := time.Now().Add(5 * time.Second)
+		deadline := time.Now().Add(fixture.Patience(5 * time.Second))
 		for {
 			data, err := read(filepath.Join(g.in(root), "cgroup.procs"))
 			if err != nil {

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"vsl/tests/fixture"
 )
 
 // An agent is this test binary, started again inside a context (or on the test
@@ -125,7 +127,7 @@ func (q *request) socket() (int, string, error) {
 	if err != nil {
 		return 0, "", err
 	}
-	tv := unix.NsecToTimeval((400 * time.Millisecond).Nanoseconds())
+	tv := unix.NsecToTimeval(fixture.Scaled(400 * time.Millisecond).Nanoseconds())
 	unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &tv)
 	unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_SNDTIMEO, &tv)
 	return fd, "", nil

@@ -19,6 +19,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"vsl/tests/fixture"
 )
 
 func TestMain(m *testing.M) {
@@ -189,7 +191,7 @@ func addAddr(t testing.TB, s string) {
 // settle waits until no IPv6 address is tentative: the kernel finishes adding
 // one in the background.
 func settle(t testing.TB) {
-	for end := time.Now().Add(5 * time.Second); ; time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(fixture.Patience(5 * time.Second)); ; time.Sleep(time.Millisecond) {
 		b, err := os.ReadFile("/proc/thread-self/net/if_inet6")
 		if err != nil {
 			t.Fatal(err)

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"vsl/engine/internal/sys"
+	"vsl/tests/fixture"
 )
 
 // fakeMmdebstrap puts a script of that name first in PATH. The real one needs an
@@ -115,7 +116,7 @@ func TestDebianCancelled(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for range 100 {
+	for end := time.Now().Add(fixture.Patience(2 * time.Second)); time.Now().Before(end); {
 		st, err := os.ReadFile("/proc/" + strings.TrimSpace(string(b)) + "/stat")
 		if err != nil || strings.Contains(string(st), ") Z ") {
 			return

@@ -13,6 +13,7 @@ import (
 
 	"vsl/engine/internal/sys"
 	"vsl/engine/spawn"
+	"vsl/tests/fixture"
 )
 
 const testUID = 5000 << 16
@@ -74,7 +75,7 @@ func tryGuest(t testing.TB, r *Root, script string) (string, error) {
 		return "", err
 	}
 	defer func() { _ = pr.Close() }()
-	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), fixture.Patience(30*time.Second))
 	defer cancel()
 	flags := uint64(sys.CLONE_NEWUSER | sys.CLONE_NEWPID | sys.CLONE_NEWUTS | sys.CLONE_NEWIPC | sys.CLONE_NEWCGROUP)
 	if r.OwnNetNS {

@@ -14,9 +14,11 @@ import (
 	"time"
 
 	"vsl/engine/internal/sys"
+	"vsl/tests/fixture"
 )
 
 func TestRemoveTree(t *testing.T) {
+	fixture.HostTierOnly(t)
 	top := t.TempDir()
 	outside := filepath.Join(top, "outside")
 	if err := os.MkdirAll(filepath.Join(outside, "d"), 0o755); err != nil {

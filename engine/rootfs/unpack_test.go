@@ -23,6 +23,7 @@ import (
 	"github.com/ulikunitz/xz"
 
 	"vsl/engine/internal/sys"
+	"vsl/tests/fixture"
 )
 
 // ent is one entry of a test archive; data is the content or the link's target.
@@ -115,6 +116,7 @@ func listing(t testing.TB, root string) []string {
 }
 
 func TestUnpackHostile(t *testing.T) {
+	fixture.HostTierOnly(t)
 	for _, c := range []struct {
 		name string
 		ents func(outside string) []ent
@@ -167,6 +169,7 @@ func TestUnpackHostile(t *testing.T) {
 }
 
 func TestUnpackCompressed(t *testing.T) {
+	fixture.HostTierOnly(t)
 	plain := makeTar(t, dir("./"), reg("./a", "hello"))
 	pack := map[string]func() []byte{
 		"plain": func() []byte { return plain },
@@ -215,6 +218,7 @@ func TestUnpackCompressed(t *testing.T) {
 }
 
 func TestUnpackMeta(t *testing.T) {
+	fixture.HostTierOnly(t)
 	requireRoot(t)
 	in, _ := cell(t)
 	when := time.Unix(1234567890, 123456789)
@@ -257,6 +261,7 @@ func TestUnpackMeta(t *testing.T) {
 }
 
 func TestUnpackCancelled(t *testing.T) {
+	fixture.HostTierOnly(t)
 	in, _ := cell(t)
 	ctx, cancel := context.WithCancel(context.Background())
 	data := makeTar(t, reg("a", strings.Repeat("x", 1<<20)), reg("b", strings.Repeat("x", 1<<20)))

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"vsl/engine/internal/sys"
+	"vsl/tests/fixture"
 )
 
 // startGuest starts a small guest on the host's own tree: an idle reaper, with
@@ -253,7 +254,7 @@ func TestInsideContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	in := openInside(t, ctx)
 	cancel()
-	deadline := time.Now().Add(5 * time.Second)
+	deadline := time.Now().Add(fixture.Patience(5 * time.Second))
 	for {
 		_, err := in.Exists("/mnt")
 		if errors.Is(err, context.Canceled) {

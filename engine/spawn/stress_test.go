@@ -21,6 +21,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"vsl/engine/internal/sys"
+	"vsl/tests/fixture"
 )
 
 // census counts our descriptors, threads and children.
@@ -47,15 +48,14 @@ func census(t testing.TB) (fds, threads int, children string) {
 // settle waits until what census counts is no more than before.
 func settle(t testing.TB, fds, threads int) {
 	t.Helper()
-	for i := 0; ; i++ {
+	for end := time.Now().Add(fixture.Patience(2 * time.Second)); ; time.Sleep(10 * time.Millisecond) {
 		f, th, ch := census(t)
 		if f <= fds && th <= threads && ch == "" {
 			return
 		}
-		if i > 200 {
+		if time.Now().After(end) {
 			t.Fatalf("%d descriptors (%d before), %d threads (%d before), children %q", f, fds, th, threads, ch)
 		}
-		time.Sleep(10 * time.Millisecond)
 	}
 }
 
@@ -101,7 +101,7 @@ func TestNoLeaks(t *testing.T) {
 		wg.Wait()
 	}
 	parallel(50) // the runtime keeps some threads and descriptors from now on
-	time.Sleep(50 * time.Millisecond)
+	time.Sleep(fixture.Scaled(50 * time.Millisecond))
 	fds, threads, _ := census(t)
 	for range 1000 {
 		start()
@@ -220,7 +220,7 @@ func TestKilledAtSync(t *testing.T) {
 		}
 		cmd.Process.Kill()
 		cmd.Wait()
-		deadline := time.Now().Add(5 * time.Second)
+		deadline := time.Now().Add(fixture.Patience(5 * time.Second))
 		for _, fd := range fds {
 			for {
 				alive, err := sys.ProcessAlive(fd)

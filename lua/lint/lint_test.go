@@ -13,6 +13,7 @@ import (
 	"vsl/lua/modules"
 	"vsl/recipes"
 	"vsl/stdlib"
+	"vsl/tests/fixture"
 )
 
 // TestOurOwn holds the recipes that come with vsl, and its library, to all rules.
@@ -159,7 +160,7 @@ func FuzzLint(f *testing.F) {
 		}
 		start := time.Now()
 		Text("fuzz.lua", text, Options{})
-		if took := time.Since(start); took > 3*time.Second {
+		if took := time.Since(start); took > fixture.Patience(3*time.Second) {
 			t.Errorf("%s for %d bytes", took, len(text))
 		}
 	})
@@ -182,7 +183,7 @@ func TestLarge(t *testing.T) {
 	} {
 		start := time.Now()
 		Text(name+".lua", text, Options{})
-		if took := time.Since(start); took > 10*time.Second {
+		if took := time.Since(start); took > fixture.Patience(10*time.Second) {
 			t.Errorf("%s: %s", name, took)
 		}
 	}

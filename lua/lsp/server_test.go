@@ -12,6 +12,7 @@ import (
 
 	"vsl/lua/internal/frame"
 	"vsl/lua/modules"
+	"vsl/tests/fixture"
 )
 
 // client is an editor over a pair of pipes.
@@ -74,7 +75,7 @@ func (c *client) tell(method string, params any) {
 // next gives the next message that fits.
 func (c *client) next(what string, fits func(map[string]any) bool) map[string]any {
 	c.t.Helper()
-	end := time.After(20 * time.Second)
+	end := time.After(fixture.Patience(20 * time.Second))
 	for {
 		select {
 		case m, ok := <-c.in:
@@ -191,7 +192,7 @@ func TestLoop(t *testing.T) {
 	c.edit(uri, 2, nil, "guest \"a\" { lim = {} }\n")
 	start := time.Now()
 	c.shown(uri, 2, `[0,12,15,"unknown-key","guest \"a\": unknown key \"lim\""]`)
-	if took := time.Since(start); took > 10*time.Second {
+	if took := time.Since(start); took > fixture.Patience(10*time.Second) {
 		t.Errorf("the next text had to wait %s for it", took)
 	}
 	c.edit(uri, 3, nil, "local t = {}\nwhile true do t[#t + 1] = (\"x\"):rep(1e6) end\n")

@@ -19,6 +19,8 @@ import (
 	"time"
 
 	lua "github.com/yuin/gopher-lua"
+
+	"vsl/tests/fixture"
 )
 
 // driver runs chunks in Lua 5.1: it reads a length and a chunk, and answers with
@@ -108,7 +110,7 @@ func (p *peer) eval(chunk string) ([]value, error) {
 			return nil, err
 		}
 	}
-	slow := time.AfterFunc(2*time.Second, func() { _ = p.cmd.Process.Kill() })
+	slow := time.AfterFunc(fixture.Patience(2*time.Second), func() { _ = p.cmd.Process.Kill() })
 	text, err := p.ask(chunk)
 	if !slow.Stop() {
 		err = errSlow

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	lua "github.com/yuin/gopher-lua"
+
+	"vsl/tests/fixture"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -164,7 +166,7 @@ func runFile(t *testing.T, module, name string, ours bool) outcome {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), fixture.Patience(2*time.Minute))
 	defer cancel()
 	if ours {
 		for _, a := range amended[name] {

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	lua "github.com/yuin/gopher-lua"
+
+	"vsl/tests/fixture"
 )
 
 // A library call is as bounded in time as a loop is.
@@ -40,7 +42,7 @@ func TestCancel(t *testing.T) {
 		if !errors.Is(err, boom) {
 			t.Errorf("%s: %v", text, err)
 		}
-		if d := time.Since(start); d > 2*time.Second {
+		if d := time.Since(start); d > fixture.Patience(2*time.Second) {
 			t.Errorf("%s: took %s", text, d)
 		}
 	}
@@ -66,7 +68,7 @@ func TestLinear(t *testing.T) {
 	if err != nil || got != "1000000 200000" {
 		t.Fatal(got, err)
 	}
-	if d := time.Since(start); d > 5*time.Second {
+	if d := time.Since(start); d > fixture.Patience(5*time.Second) {
 		t.Errorf("200000 replacements took %s", d)
 	}
 }
@@ -219,8 +221,9 @@ func TestPanic(t *testing.T) {
 func TestParallel(t *testing.T) {
 	s := New(Options{})
 	defer s.Close()
+	wait := fixture.Scaled(20 * time.Millisecond)
 	s.SetGlobal("wait", s.Func("wait", func(l *lua.LState) int {
-		if err := s.Block(l, func(ctx context.Context) error { time.Sleep(20 * time.Millisecond); return ctx.Err() }); err != nil {
+		if err := s.Block(l, func(ctx context.Context) error { time.Sleep(wait); return ctx.Err() }); err != nil {
 			s.Raise(l, err)
 		}
 		l.Push(l.Get(1))
@@ -264,7 +267,7 @@ end`))
 			t.Error(err)
 		}
 	}
-	if d := time.Since(start); d > 4*time.Second { // one after the other it would be 8 s
+	if d := time.Since(start); d > 2*n*wait { // one after the other it would be twice as long
 		t.Errorf("took %s", d)
 	}
 }

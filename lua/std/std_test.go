@@ -9,6 +9,7 @@ import (
 	"vsl/lua"
 	"vsl/lua/language"
 	"vsl/lua/std"
+	"vsl/tests/fixture"
 )
 
 // run gives what a recipe prints.
@@ -172,7 +173,7 @@ func TestEndsWithTheContext(t *testing.T) {
 		begin := time.Now()
 		_, err := run(t, ctx, "local _ = "+expr)
 		cancel()
-		if err == nil || time.Since(begin) > 3*time.Second {
+		if err == nil || time.Since(begin) > fixture.Patience(3*time.Second) {
 			t.Errorf("%s: %v after %s", expr, err, time.Since(begin))
 		}
 	}

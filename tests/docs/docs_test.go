@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"vsl/tests/fixture"
 )
 
 // TestPages runs every page. They share a state root, so that a template is built
@@ -75,7 +77,7 @@ func newRunner(t *testing.T) *runner {
 
 // sh runs a command line as at a shell, with what it prints in order.
 func (r *runner) sh(t *testing.T, dir, line string) (string, error) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), 5*time.Minute)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), fixture.Patience(3*time.Minute))
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "sh", "-c", line)
 	cmd.Dir, cmd.Env = dir, r.env

@@ -69,7 +69,7 @@ func addrLines(t testing.TB) []string {
 func (r *root) clean() {
 	r.t.Helper()
 	var left []string
-	for end := time.Now().Add(2 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(slow(2 * time.Second)); ; time.Sleep(20 * time.Millisecond) {
 		if left = r.leaks(); len(left) == 0 {
 			return
 		}

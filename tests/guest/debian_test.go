@@ -227,7 +227,7 @@ func (d *debian) graceful(t *testing.T) {
 	if res := d.r.vsl("restart", "web1"); res.code != 0 {
 		t.Fatalf("restart: exit %d\n%s", res.code, res.err)
 	}
-	if took := time.Since(begin); took > slow(15*time.Second) {
+	if took := time.Since(begin); took > fixture.Scaled(15*time.Second) {
 		t.Errorf("took %s: the way down was not understood", took)
 	}
 	expect(t, "marker of the service's stop", d.r.out("web1", "cat", "/var/lib/marker"), "stopped")

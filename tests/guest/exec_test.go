@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"vsl/engine"
+	"vsl/tests/fixture"
 )
 
 // A newcomer's first guest: up, exec, down, rm; nothing is left in between.
@@ -45,6 +46,7 @@ func TestHostGuestGoesUpAnswersAndGoesDown(t *testing.T) {
 }
 
 func TestEmbeddedRecipeHelloWorks(t *testing.T) {
+	fixture.HostTierOnly(t)
 	r := newRoot(t)
 	r.must("up", "hello")
 	expect(t, "id", r.must("exec", "hello", "id", "-u"), "0\n")
@@ -134,6 +136,7 @@ func TestExecStreamsMegabytesBothWays(t *testing.T) {
 
 // What a flow gets of a command's output is in our memory, where the guest has no limit.
 func TestExecOutputForAFlowIsBounded(t *testing.T) {
+	fixture.HostTierOnly(t)
 	r := newRoot(t)
 	r.must("up", r.recipe(`guest "g" { command = { "sleep", "infinity" } }`))
 	for _, to := range []string{"1", "2"} {
@@ -148,11 +151,11 @@ func TestExecEndsAtItsTimeout(t *testing.T) {
 	r := newRoot(t)
 	r.simple("")
 	begin := time.Now()
-	r.fails(124, []string{"killed"}, "exec", "--timeout", "200ms", "g", "sleep", "60")
+	r.fails(124, []string{"killed"}, "exec", "--timeout", "200ms", "g", "sleep", "3600")
 	if d := time.Since(begin); d > slow(5*time.Second) {
 		t.Errorf("took %s", d)
 	}
-	_, err := r.guest("g").Exec(t.Context(), engine.ExecArgs{Argv: []string{"sleep", "60"}, Timeout: 100 * time.Millisecond})
+	_, err := r.guest("g").Exec(t.Context(), engine.ExecArgs{Argv: []string{"sleep", "3600"}, Timeout: 100 * time.Millisecond})
 	if !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("got %v", err)
 	}
@@ -164,7 +167,7 @@ func TestExecDoesNotWaitForDaemons(t *testing.T) {
 	r := newRoot(t)
 	r.simple("")
 	begin := time.Now()
-	expect(t, "output", r.sh("g", "sleep 300 & echo started"), "started")
+	expect(t, "output", r.sh("g", "sleep 3600 & echo started"), "started")
 	if d := time.Since(begin); d > slow(5*time.Second) {
 		t.Errorf("took %s", d)
 	}
@@ -173,7 +176,7 @@ func TestExecDoesNotWaitForDaemons(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer file.Close()
-	c := r.cmd("exec", "g", "sh", "-c", "sleep 300 & echo started")
+	c := r.cmd("exec", "g", "sh", "-c", "sleep 3600 & echo started")
 	c.Stdout = file
 	begin = time.Now()
 	if err := c.Run(); err != nil {
@@ -183,7 +186,7 @@ func TestExecDoesNotWaitForDaemons(t *testing.T) {
 		t.Errorf("the command line took %s", d)
 	}
 	expect(t, "its output", readFile(t, file.Name()), "started\n")
-	expect(t, "the daemons live", r.out("g", "pgrep", "-c", "-f", "sleep 300"), "2")
+	expect(t, "the daemons live", r.out("g", "pgrep", "-c", "-f", "sleep 3600"), "2")
 }
 
 // What a command prints by name goes where its output goes.

@@ -146,6 +146,7 @@ mkdir d; ln -s /tmp d/t; ln -s `+filepath.Dir(secret)+` dir`)
 // in /proc, nor at what vanishes, nor at links that lead round; what would fill the
 // memory is refused.
 func TestWideGlobs(t *testing.T) {
+	fixture.HostTierOnly(t)
 	r := newRoot(t)
 	r.simple("")
 	g, ctx := r.guest("g"), t.Context()

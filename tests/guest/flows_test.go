@@ -8,10 +8,13 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"vsl/tests/fixture"
 )
 
 // A flow that fails undoes its guest and leaves the others as they are.
 func TestFailingFlowsUndoTheirGuestOnly(t *testing.T) {
+	fixture.HostTierOnly(t)
 	for _, c := range []struct {
 		phase, decl string
 		words       []string
@@ -50,6 +53,7 @@ guest "late" { template = box, command = { "sleep", "infinity" }, after = { bad 
 
 // A recipe's mistakes change nothing and say where they are.
 func TestMistakesChangeNothing(t *testing.T) {
+	fixture.HostTierOnly(t)
 	r := newRoot(t)
 	r.simple("")
 	pid := r.status("g").PID
@@ -99,7 +103,7 @@ end`)
 		all := strings.ReplaceAll(r.must("ls", "--json"), " ", "")
 		return strings.Count(all, `"running"`) == 6 && strings.Count(all, `"ready":true`) == 3
 	})
-	time.Sleep(slow(500 * time.Millisecond)) // ready is said just before a run is complete
+	time.Sleep(fixture.Scaled(500 * time.Millisecond)) // ready is said just before a run is complete
 	c.Process.Signal(syscall.SIGINT)
 	c.Wait()
 	expect(t, "exit", c.ProcessState.ExitCode(), 1)
@@ -115,9 +119,10 @@ end`)
 // Guests come up as their dependencies say, in parallel where these allow, and
 // go down in reverse. What a host path is for here: the order is written there.
 func TestOrderFollowsDependencies(t *testing.T) {
+	fixture.HostTierOnly(t)
 	r := newRoot(t)
-	log := filepath.Join(r.src, "order")
-	recipe := r.recipe(`local function note(g, what) g:exec { "sleep", "0.2" } g:copy_out("/etc/hostname", "` + log + `." .. g.name .. "." .. what) end
+	log, apart := filepath.Join(r.src, "order"), fixture.Scaled(200*time.Millisecond)
+	recipe := r.recipe(`local function note(g, what) g:exec { "sleep", "` + fmt.Sprint(apart.Seconds()) + `" } g:copy_out("/etc/hostname", "` + log + `." .. g.name .. "." .. what) end
 local function g(name, after)
   guest(name) { template = box, command = { "sleep", "infinity" }, after = after,
     ready = function(g) note(g, "up") end, shutdown = function(g) note(g, "down") g:shutdown() end }
@@ -142,7 +147,7 @@ g("db") g("a", { db = "ready" }) g("b", { db = "ready" }) g("c", { a = "ready", 
 	order("up", "db", "b")
 	order("up", "a", "c")
 	order("up", "b", "c")
-	if d := when("a", "up").Sub(when("b", "up")).Abs(); d > slow(180*time.Millisecond) {
+	if d := when("a", "up").Sub(when("b", "up")).Abs(); d > apart*9/10 {
 		t.Errorf("a and b, which do not depend on each other, came up %s apart", d)
 	}
 	r.must("down", "--all")
@@ -154,6 +159,7 @@ g("db") g("a", { db = "ready" }) g("b", { db = "ready" }) g("c", { a = "ready", 
 
 // The shutdown flow is that of the recipe a guest was booted with.
 func TestDownRunsTheFlowOfTheBoot(t *testing.T) {
+	fixture.HostTierOnly(t)
 	r := newRoot(t)
 	decl := `guest "g" { template = box, command = { "sleep", "infinity" }, shutdown = function(g) g:write("/flow", "%s") g:shutdown() end }`
 	r.up(fmt.Sprintf(decl, "first"))
@@ -176,6 +182,7 @@ func TestDownRunsTheFlowOfTheBoot(t *testing.T) {
 
 // A shutdown flow that fails or hangs does not keep its guest up.
 func TestFailingShutdownStillEndsTheGuest(t *testing.T) {
+	fixture.HostTierOnly(t)
 	r := newRoot(t)
 	r.up(`guest "g" { template = box, command = { "sleep", "infinity" }, shutdown = function(g) error("no") end }`)
 	r.fails(1, []string{"recipe.lua:2", "no"}, "down", "g")
@@ -186,6 +193,7 @@ func TestFailingShutdownStillEndsTheGuest(t *testing.T) {
 // Changing the recipe of a running guest: what can be done live is done, what
 // needs a restart is said.
 func TestUpAfterAnEditSaysWhatNeedsARestart(t *testing.T) {
+	fixture.HostTierOnly(t)
 	r := newRoot(t)
 	r.simple(`limit = { pids = 50 }`)
 	pid := r.status("g").PID

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"vsl/tests/fixture"
 )
 
 // What the kernel counts per user it counts for the owner of a user namespace as
@@ -35,7 +37,7 @@ guest "other" { template = box, command = { "sleep", "infinity" }, ip = "127.77.
 		expect(t, "owner of the user namespace of "+name, int(owner), s.XID<<16)
 	}
 	r.background("g", agentName, "inotify")
-	time.Sleep(300 * time.Millisecond)
+	time.Sleep(fixture.Scaled(300 * time.Millisecond))
 	fd, err := unix.InotifyInit1(unix.IN_CLOEXEC)
 	if err != nil {
 		t.Fatalf("inotify on the host: %v", err)
@@ -107,7 +109,7 @@ func TestHostileTracerDoesNotHoldACommand(t *testing.T) {
 	r := newRoot(t)
 	r.simple("")
 	r.background("g", agentName, "trace", "hostage")
-	c := r.cmd("exec", "--timeout", "1s", "g", "sh", "-c", "sleep 60 # hostage")
+	c := r.cmd("exec", "--timeout", "1s", "g", "sh", "-c", "sleep 3600 # hostage")
 	begin := time.Now()
 	timer := time.AfterFunc(slow(25*time.Second), func() { c.Process.Kill() })
 	defer timer.Stop()
@@ -126,6 +128,7 @@ func TestHostileTracerDoesNotHoldACommand(t *testing.T) {
 // A guest that never stops talking to the notification socket must not keep vsl
 // up from ending.
 func TestHostileNotificationsEnd(t *testing.T) {
+	fixture.HostTierOnly(t)
 	r := newRoot(t)
 	script := filepath.Join(r.src, "systemd")
 	if err := os.WriteFile(script, []byte("#!/bin/sh\nexec "+agentName+" flood\n"), 0o755); err != nil {
@@ -161,6 +164,7 @@ func TestHostileLogIsReadInBounds(t *testing.T) {
 // What an earlier copy brought is not followed by the next one, and a file that
 // is all hole does not fill the host's disk.
 func TestHostileCopyOutStaysWhereItIsPut(t *testing.T) {
+	fixture.HostTierOnly(t)
 	r := newRoot(t)
 	r.simple("")
 	g, ctx := r.guest("g"), t.Context()
@@ -204,7 +208,7 @@ func TestHostileCopyOutStaysWhereItIsPut(t *testing.T) {
 func TestHostileGuestDoesNotHoldItsShutdownFlow(t *testing.T) {
 	r := newRoot(t)
 	r.simple(`stop = { timeout = "1s", sequence = { { signal = "TERM", wait = "1s" } } },
-  shutdown = function(g) g:exec { "sleep", "600" } g:shutdown() end`)
+  shutdown = function(g) g:exec { "sleep", "3600" } g:shutdown() end`)
 	res := r.vsl("down", "g")
 	if res.code != 0 || res.took > slow(40*time.Second) || !strings.Contains(res.err, "shutdown flow did not end") {
 		t.Errorf("down: exit %d after %s: %s", res.code, res.took, res.err)

@@ -6,11 +6,13 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"vsl/tests/fixture"
 )
 
 func TestCommandEndsByTerm(t *testing.T) {
 	r := newRoot(t)
-	r.simple(`stop = { timeout = "20s" }`)
+	r.simple(`stop = { timeout = "1h" }`)
 	begin := time.Now()
 	r.must("down", "g")
 	if d := time.Since(begin); d > slow(3*time.Second) {
@@ -111,7 +113,7 @@ func TestBusyboxInitShutsDownItsWay(t *testing.T) {
 	expect(t, "pid 1", strings.Fields(r.sh("b", "ps | grep ' init' | head -1"))[0], "1")
 	begin := time.Now()
 	r.must("down", "b")
-	if d := time.Since(begin); d > slow(8*time.Second) {
+	if d := time.Since(begin); d > fixture.Scaled(8*time.Second) {
 		t.Errorf("took %s", d)
 	}
 	r.clean()

@@ -13,6 +13,7 @@ import (
 
 	"vsl/engine"
 	"vsl/engine/spawn"
+	"vsl/tests/fixture"
 )
 
 // background runs a command in a guest until the test ends, and gives its pid
@@ -164,7 +165,7 @@ func TestGuestSeesOnlyItself(t *testing.T) {
 		t.Errorf("sees %d processes", n)
 	}
 	up, _ := strconv.ParseFloat(strings.Fields(r.out("g", "cat", "/proc/uptime"))[0], 64)
-	if up > slow(30*time.Second).Seconds() {
+	if up > fixture.Scaled(30*time.Second).Seconds() {
 		t.Errorf("its uptime is %.1f s", up)
 	}
 	expect(t, "its cgroup", r.out("g", "sh", "-c", "grep ^0:: /proc/self/cgroup"), "0::/")

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"vsl/tests/fixture"
 )
 
 const logBound = 2<<20 + 256<<10
@@ -36,6 +38,7 @@ func TestLogIsBounded(t *testing.T) {
 }
 
 func TestLogsFollow(t *testing.T) {
+	fixture.HostTierOnly(t)
 	r := newRoot(t)
 	r.up(`guest "g" { template = box, command = { "sh", "-c", "i=0; while :; do i=$((i+1)); echo line $i; sleep 0.05; done" }, ready = probe.log "line 2" }`)
 	c := r.cmd("logs", "-f", "g")
@@ -71,6 +74,7 @@ func TestLogsFollow(t *testing.T) {
 // A guest whose log hides terminal codes cannot play with the host's terminal;
 // in a pipe its bytes come as they are.
 func TestLogsInAPipeAreBytes(t *testing.T) {
+	fixture.HostTierOnly(t)
 	r := newRoot(t)
 	r.up(`guest "g" { template = box, command = { "sh", "-c", "printf 'a\\033[2Jb\\n'; exec sleep infinity" }, ready = function(g) g:wait_ready(probe.log "b") end }`)
 	expect(t, "log", r.must("logs", "g"), "a\033[2Jb\n")

@@ -49,7 +49,7 @@ func TestManyGuests(t *testing.T) {
 	each := func(d time.Duration) string { return fmt.Sprintf("%.2f ms", d.Seconds()*1000/float64(n)) }
 	t.Logf("%d guests: up %s each, exec %s each, down %s each, memory %d KiB each", n, each(up), each(execs), each(down), used/int64(n))
 	fmt.Printf("guests: %d: up %s each, exec %s each, down %s each, memory %d KiB each\n", n, each(up), each(execs), each(down), used/int64(n))
-	if up > slow(time.Duration(n)*250*time.Millisecond) || used/int64(n) > 4096 {
+	if up > fixture.Scaled(time.Duration(n)*250*time.Millisecond) || used/int64(n) > 4096 {
 		t.Errorf("up took %s, memory %d KiB each", up, used/int64(n))
 	}
 }

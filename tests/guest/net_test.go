@@ -22,7 +22,7 @@ end`
 
 // say connects from the host and gives what the server says.
 func say(addr string) (string, error) {
-	c, err := net.DialTimeout("tcp", addr, 2*time.Second)
+	c, err := net.DialTimeout("tcp", addr, slow(2*time.Second))
 	if err != nil {
 		return "", err
 	}
@@ -178,7 +178,7 @@ func TestAddressesOfEndedGuests(t *testing.T) {
 		t.Helper()
 		r.up(`guest "a" { template = box, command = { "sleep", "infinity" }, ip = "198.51.100.42" }`)
 		r.vsl("exec", "a", "kill", "-TERM", "1")
-		for end := time.Now().Add(5 * time.Second); r.vsl("status", "a").code != 3; time.Sleep(10 * time.Millisecond) {
+		for end := time.Now().Add(slow(5 * time.Second)); r.vsl("status", "a").code != 3; time.Sleep(10 * time.Millisecond) {
 			if time.Now().After(end) {
 				t.Fatal("the guest does not end")
 			}

@@ -129,9 +129,7 @@ func differs(planned, traced []string) (at int, why string) {
 
 // What plan -vv shows is what the children of up call, all of it, in that order.
 func TestPlanShowsWhatTheChildCalls(t *testing.T) {
-	if fixture.InVM() {
-		t.Skip("that machine has no strace: the guest tier looks")
-	}
+	fixture.HostTierOnly(t)
 	strace, err := exec.LookPath("strace")
 	if err != nil {
 		t.Fatal("strace is missing: make deps installs it")

@@ -7,6 +7,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"vsl/tests/fixture"
 )
 
 // poolRecipe is a pool of that size whose guests are of one word; those of the
@@ -44,6 +46,7 @@ func (r *root) words(n int) string {
 // declared now, or down, and never more of them down than may be; the next up
 // goes on from there.
 func TestKilledRollIsFinishedByTheNextUp(t *testing.T) {
+	fixture.HostTierOnly(t)
 	r := newRoot(t)
 	recipe := r.recipe(poolRecipe)
 	r.must("up", recipe)
@@ -80,6 +83,7 @@ func TestKilledRollIsFinishedByTheNextUp(t *testing.T) {
 // Ctrl-C in a roll undoes the guest that is under way; the ones before it are
 // new, the ones behind it run as they did.
 func TestInterruptedRoll(t *testing.T) {
+	fixture.HostTierOnly(t)
 	r := newRoot(t)
 	recipe := r.recipe(poolRecipe)
 	r.must("up", recipe)
@@ -102,12 +106,13 @@ func TestInterruptedRoll(t *testing.T) {
 
 // Killing vsl while a pool shrinks leaves the rest to the next up.
 func TestKilledShrink(t *testing.T) {
+	fixture.HostTierOnly(t)
 	r := newRoot(t)
 	recipe := r.recipe(poolRecipe)
 	n := rounds(6)
 	for i := range n {
 		r.must("up", recipe)
-		r.killed(span(100*time.Millisecond, i, n), "up", recipe, "-p", "size=1")
+		r.killed(span(fixture.Scaled(100*time.Millisecond), i, n), "up", recipe, "-p", "size=1")
 		r.must("up", recipe, "-p", "size=1")
 		expect(t, "the pool", r.words(4), "one - - -")
 	}
@@ -118,6 +123,7 @@ func TestKilledShrink(t *testing.T) {
 // Another recipe's guests, and those that are of no pool, are not a pool's to
 // take down, whatever their names are.
 func TestShrinkLeavesOthersAlone(t *testing.T) {
+	fixture.HostTierOnly(t)
 	r := newRoot(t)
 	r.up(`guest "web3" { template = box, command = { "sleep", "infinity" } }
 pool "webs" { size = 1, each = function(i) return { template = box, command = { "sleep", "infinity" } } end }`)

@@ -5,11 +5,14 @@ import (
 	"path/filepath"
 	"testing"
 	"time"
+
+	"vsl/tests/fixture"
 )
 
 // The whole life of a guest at the prompt, on a real terminal: typed line by line,
 // edited, completed, stopped in a flow, and brought down.
 func TestReplOnATerminal(t *testing.T) {
+	fixture.HostTierOnly(t)
 	r := newRoot(t)
 	home := t.TempDir()
 	s := newScreen(t, r)
@@ -19,9 +22,9 @@ func TestReplOnATerminal(t *testing.T) {
 		t.Helper()
 		s.tmux("send-keys", "-l", text)
 		s.shows(text)
-		time.Sleep(slow(30 * time.Millisecond))
+		time.Sleep(fixture.Scaled(30 * time.Millisecond))
 		s.keys(key)
-		time.Sleep(slow(30 * time.Millisecond))
+		time.Sleep(fixture.Scaled(30 * time.Millisecond))
 	}
 	typed := func(line string) {
 		t.Helper()

@@ -87,7 +87,7 @@ func (r *root) cmd(args ...string) *exec.Cmd {
 	return c
 }
 
-// vsl runs a vsl command; one that hangs is killed after two minutes.
+// vsl runs a vsl command; one that hangs is killed after a while.
 func (r *root) vsl(args ...string) result {
 	return r.vslIn(nil, args...)
 }
@@ -101,7 +101,7 @@ func (r *root) vslIn(stdin []byte, args ...string) result {
 	if err := c.Start(); err != nil {
 		r.t.Fatal(err)
 	}
-	timer := time.AfterFunc(2*time.Minute, func() { c.Process.Kill() })
+	timer := time.AfterFunc(slow(time.Minute), func() { c.Process.Kill() })
 	defer timer.Stop()
 	err := c.Wait()
 	var ee *exec.ExitError
@@ -188,7 +188,7 @@ func (r *root) status(name string) engine.Status {
 // exec runs a command in a guest by the engine.
 func (r *root) exec(name string, argv ...string) engine.ExecResult {
 	r.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), slow(30*time.Second))
 	defer cancel()
 	res, err := r.guest(name).Exec(ctx, engine.ExecArgs{Argv: argv})
 	if err != nil {
@@ -232,13 +232,8 @@ func eventually(t testing.TB, within time.Duration, what string, f func() bool) 
 	}
 }
 
-// slow stretches a bound where the machine is emulated.
-func slow(d time.Duration) time.Duration {
-	if fixture.InVM() {
-		return 10 * d
-	}
-	return d
-}
+// slow stretches a bound of what hangs to the machine's speed.
+func slow(d time.Duration) time.Duration { return fixture.Patience(d) }
 
 // need skips a test when the kernel says that it lacks something.
 func need(t testing.TB, ok bool, what string) {

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"vsl/tests/fixture"
 )
 
 // screen is a real terminal: a tmux of its own, driven by keys and read back.
@@ -71,7 +73,7 @@ func (s *screen) shows(text string) {
 				pid, _, _ := strings.Cut(p, " ")
 				exec.Command("kill", "-QUIT", pid).Run()
 			}
-			time.Sleep(slow(300 * time.Millisecond))
+			time.Sleep(fixture.Scaled(300 * time.Millisecond))
 			s.t.Fatalf("%q does not show:\n%s\nafter SIGQUIT:\n%s", text, seen, s.tmux("capture-pane", "-p", "-S", "-"))
 		}
 	}
@@ -79,6 +81,7 @@ func (s *screen) shows(text string) {
 
 // An interactive login on a real terminal.
 func TestEnterOnATerminal(t *testing.T) {
+	fixture.HostTierOnly(t)
 	r := newRoot(t)
 	r.simple("")
 	s := newScreen(t, r)
@@ -95,19 +98,19 @@ func TestEnterOnATerminal(t *testing.T) {
 	s.shows("40 120")
 
 	s.line("clear; sleep 100")
-	time.Sleep(slow(200 * time.Millisecond))
+	time.Sleep(fixture.Scaled(200 * time.Millisecond))
 	s.keys("C-c")
 	s.line("echo code=$?")
 	s.shows("code=130")
 
 	s.line("clear; sleep 100")
-	time.Sleep(slow(200 * time.Millisecond))
+	time.Sleep(fixture.Scaled(200 * time.Millisecond))
 	s.keys("C-z")
 	s.shows("Stopped")
 	s.line("clear; jobs")
 	s.shows("sleep 100")
 	s.line("fg")
-	time.Sleep(slow(200 * time.Millisecond))
+	time.Sleep(fixture.Scaled(200 * time.Millisecond))
 	s.keys("C-c")
 
 	s.line("clear; seq 500 > /tmp/long; busybox vi /tmp/long")

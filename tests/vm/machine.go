@@ -15,13 +15,18 @@ import (
 
 // Config says what one machine runs.
 type Config struct {
-	Image   Image
-	Payload string        // folder that becomes the second disk; its file "run" is started by sh
-	Dir     string        // for the disk, the console log and what the machine writes
-	Within  time.Duration // wall-clock bound, from start to power-off
-	Stdin   io.Reader     // the run script's terminal input; nil is empty
-	Output  io.Writer     // the run script's terminal output, with the @vm lines
+	Image  Image
+	Disk   string        // the second disk, of PayloadDisk: any number of machines may share it
+	Dir    string        // for the console log and what the machine writes
+	Accel  string        // of Accelerator; empty is asked for
+	Within time.Duration // wall-clock bound, from start to power-off
+	Stdin  io.Reader     // the run script's terminal input; nil is empty
+	Output io.Writer     // the run script's terminal output, with the @vm lines
 }
+
+// tcgCPUs are the processors of an emulated machine. There is a machine for each
+// processor of the host already, and one processor is emulated faster than two.
+const tcgCPUs = "1"
 
 // Result is how a machine ended.
 type Result struct {
@@ -36,19 +41,13 @@ type Result struct {
 // Run boots a machine and returns when it has powered off. Code -1 without an
 // error means that the machine went down by itself, as it does after a panic.
 func Run(ctx context.Context, c Config) (Result, error) {
-	res := Result{Code: -1}
-	disk := filepath.Join(c.Dir, "payload.ext4")
-	size, err := diskSize(c.Payload)
-	if err != nil {
-		return res, err
-	}
-	if err := MakeExt4(ctx, disk, c.Payload, size); err != nil {
-		return res, err
+	res := Result{Code: -1, Accel: c.Accel}
+	if res.Accel == "" {
+		res.Accel = Accelerator(ctx, c.Image)
 	}
 	console := filepath.Join(c.Dir, "console.log")
-	res.Accel = accelerator(ctx, c.Image)
 	// timeout(1) outlives us when we are killed, so QEMU always ends.
-	args := append([]string{"-k", "5", strconv.Itoa(int(c.Within.Seconds()) + 1), "qemu-system-x86_64"}, qemuArgs(c.Image, res.Accel, disk, console)...)
+	args := append([]string{"-k", "5", strconv.Itoa(int(c.Within.Seconds()) + 1), "qemu-system-x86_64"}, qemuArgs(c.Image, res.Accel, c.Disk, console)...)
 	ctx, cancel := context.WithTimeout(ctx, c.Within)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "timeout", append([]string{"--foreground"}, args...)...)
@@ -59,7 +58,7 @@ func Run(ctx context.Context, c Config) (Result, error) {
 	begin := time.Now()
 	watch := &watcher{out: c.Output, begin: begin, res: &res}
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = c.Stdin, watch, &stderr
-	err = cmd.Run()
+	err := cmd.Run()
 	res.Total = time.Since(begin)
 	if ctx.Err() != nil {
 		return res, fmt.Errorf("vm: not done within %s", c.Within)
@@ -77,14 +76,14 @@ func Console(dir string, lines int) string {
 }
 
 func qemuArgs(img Image, accel, disk, console string) []string {
-	cpu := "max"
+	cpu, smp := "max", tcgCPUs
 	if accel == "kvm" {
-		cpu = "host"
+		cpu, smp = "host", "2"
 	} else {
 		accel = "tcg,thread=multi"
 	}
 	args := []string{
-		"-accel", accel, "-cpu", cpu, "-M", "q35", "-smp", "2", "-m", "2048",
+		"-accel", accel, "-cpu", cpu, "-M", "q35", "-smp", smp, "-m", "2048",
 		"-nodefaults", "-no-user-config", "-no-reboot", "-display", "none", "-nic", "none",
 		"-kernel", img.Kernel, "-initrd", img.Initrd,
 		"-append", "console=ttyS0 panic=-1 loglevel=4 mitigations=off random.trust_cpu=on " +
@@ -98,9 +97,9 @@ func qemuArgs(img Image, accel, disk, console string) []string {
 	return args
 }
 
-// accelerator is kvm where it really runs a kernel: the device alone proves
+// Accelerator is kvm where it really runs a kernel: the device alone proves
 // nothing, and nested machines often have one that fails or crawls.
-func accelerator(ctx context.Context, img Image) string {
+func Accelerator(ctx context.Context, img Image) string {
 	f, err := os.OpenFile("/dev/kvm", os.O_RDWR, 0)
 	if err != nil {
 		return "tcg"
@@ -121,8 +120,9 @@ func accelerator(ctx context.Context, img Image) string {
 	return "tcg"
 }
 
-// diskSize leaves room for what the run script writes beside the payload.
-func diskSize(dir string) (string, error) {
+// PayloadDisk makes the second disk of a machine: the files below dir, of which
+// "run" is started by sh, and room for what that writes beside them.
+func PayloadDisk(ctx context.Context, dir, file string) error {
 	var bytes int64
 	err := filepath.Walk(dir, func(_ string, info os.FileInfo, err error) error {
 		if err == nil {
@@ -130,7 +130,10 @@ func diskSize(dir string) (string, error) {
 		}
 		return err
 	})
-	return fmt.Sprintf("%dM", bytes*5/4>>20+256), err
+	if err != nil {
+		return err
+	}
+	return MakeExt4(ctx, file, dir, fmt.Sprintf("%dM", bytes*5/4>>20+256))
 }
 
 // lineStart stands before a marker that may follow an unfinished line. The Go

@@ -27,6 +27,7 @@ type Package struct {
 // may print what it likes.
 type parser struct {
 	done func(Package)
+	next func() // the machine asks what to do
 
 	line    []byte
 	marked  bool
@@ -88,6 +89,11 @@ func (p *parser) take() {
 // machine understands the harness's own markers.
 func (p *parser) machine(line string) bool {
 	f := strings.Fields(line)
+	if len(f) == 2 && f[0] == "@vm" && f[1] == "next" && p.next != nil {
+		p.Close()
+		p.next()
+		return true
+	}
 	if len(f) < 3 || f[0] != "@vm" {
 		return false
 	}

@@ -2,9 +2,16 @@ package vm
 
 import (
 	"bytes"
+	"fmt"
+	"path/filepath"
 	"reflect"
+	"regexp"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
+
+	"vsl/tests/fixture"
 )
 
 func parseAll(text string) []Package {
@@ -81,6 +88,80 @@ PASS
 `)
 	if !strings.Contains(got[0].Tests[0].Output, "from a\n") || !strings.Contains(got[0].Tests[1].Output, "from b\n") {
 		t.Errorf("outputs mixed up: %+v", got[0].Tests)
+	}
+}
+
+// A machine asks for its next job whatever the last one printed, and a job that
+// ended without saying so is over then.
+func TestParseAsksForTheNext(t *testing.T) {
+	var got []Package
+	asked := 0
+	p := &parser{done: func(pkg Package) { got = append(got, pkg) }, next: func() { asked++ }}
+	p.Write([]byte("\x16@vm next\n\x16@vm begin p\n@vm next\nno newline\x16@vm next\n"))
+	if asked != 2 || len(got) != 1 || got[0].Code != -1 {
+		t.Errorf("asked %d times, packages %+v", asked, got)
+	}
+}
+
+// Whatever the size, each test is in one job, and a job is of one package.
+func TestShards(t *testing.T) {
+	all := []Tests{{"few", []string{"TestA"}}, {"many", []string{"TestA", "TestB", "FuzzC", "TestD", "TestE"}}, {"none", nil}}
+	for size, want := range map[int]string{
+		1: "many TestA,many TestB,many FuzzC,many TestD,many TestE,few TestA",
+		2: "many TestA TestB,many FuzzC TestD,many TestE,few TestA",
+		9: "many TestA TestB FuzzC TestD TestE,few TestA",
+	} {
+		var got []string
+		for _, job := range Shards(all, regexp.MustCompile(""), size) {
+			got = append(got, job.Package+" "+strings.Join(job.Names, " "))
+		}
+		if strings.Join(got, ",") != want {
+			t.Errorf("size %d: %s", size, strings.Join(got, ","))
+		}
+	}
+	if jobs := Shards(all, regexp.MustCompile("TestA"), 9); len(jobs) != 2 || len(jobs[0].Names) != 1 {
+		t.Errorf("filtered: %+v", jobs)
+	}
+}
+
+func TestFindTestsKnowsItsOwn(t *testing.T) {
+	top, err := fixture.RepoRoot()
+	if err != nil {
+		t.Fatal(err)
+	}
+	found, err := FindTests(t.Context(), top, "./tests/vm")
+	if err != nil || len(found) != 1 || found[0].Package != filepath.Join("tests", "vm") {
+		t.Fatalf("%+v, %v", found, err)
+	}
+	for _, name := range []string{"TestFindTestsKnowsItsOwn", "FuzzParse"} {
+		if !slices.Contains(found[0].Names, name) {
+			t.Errorf("no %s among %v", name, found[0].Names)
+		}
+	}
+	if slices.Contains(found[0].Names, "TestVM") {
+		t.Error("a file of another build tag was read")
+	}
+}
+
+// Each job is given out once, however many machines ask, and what nobody did is known.
+func TestFarmGivesEachJobOnce(t *testing.T) {
+	f := newFarm(make([]Job, 100))
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			for job, answer := f.take(); job >= 0; job, answer = f.take() {
+				f.mu.Lock()
+				if f.done[job] || answer != fmt.Sprintln(job) {
+					t.Errorf("job %d again, or as %q", job, answer)
+				}
+				f.done[job] = job != 42
+				f.mu.Unlock()
+			}
+		})
+	}
+	wg.Wait()
+	if left := f.left(); len(left) != 1 {
+		t.Errorf("%d jobs are left, want 1", len(left))
 	}
 }
 

@@ -52,7 +52,11 @@ func run(argv []string, within time.Duration, with string) (int, error) {
 	if err := fill(payload, argv, with); err != nil {
 		return 0, err
 	}
-	cfg := vm.Config{Image: img, Payload: payload, Dir: dir, Within: within, Output: &quiet{out: os.Stdout}}
+	disk := filepath.Join(dir, "payload.ext4")
+	if err := vm.PayloadDisk(ctx, payload, disk); err != nil {
+		return 0, err
+	}
+	cfg := vm.Config{Image: img, Disk: disk, Dir: dir, Within: within, Output: &quiet{out: os.Stdout}}
 	if fd := int(os.Stdin.Fd()); term.IsTerminal(fd) {
 		cfg.Stdin = os.Stdin
 		if len(argv) == 0 {
