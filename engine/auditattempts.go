@@ -59,7 +59,7 @@ var attemptsAnywhere = []attempt{
 	{"kernel", "setting the clock", "user namespace", one(sys.NrClockSettime, spawn.Int(0), spawn.Word(0)), denied},
 	{"kernel", "swap", "user namespace, seccomp", one(sys.NrSwapon, spawn.Word(0), spawn.Word(0)), denied},
 	{"kernel", "kernel settings (/proc/sys)", "read-only mount, user namespace", open("/proc/sys/kernel/core_pattern", sys.O_WRONLY), denied},
-	{"kernel", "memory of the machine (/proc/kcore)", "mask, user namespace", func(p *spawn.Program) {
+	{"kernel", "memory of the machine (/proc/kcore)", "user namespace", func(p *spawn.Program) {
 		fd := p.Open("/proc/kcore", sys.O_RDONLY, 0)
 		p.Add("read", sys.NrRead, fd.Result(), spawn.Data(make([]byte, 16)), spawn.Int(-16)) // an empty file gives 0, not EFAULT
 	}, nil},

@@ -184,12 +184,12 @@ func (l *launch) attr(ctx context.Context) (*spawn.Attr, error) {
 	}
 	a.Name, a.Owner, a.CgroupFD, a.Files, a.Context = "guest "+l.g.spec.Name, uint32(l.g.hostID()), int(l.cgroup.Fd()), l.files, ctx
 	a.Thread = sys.UnshareMounts
-	a.Hooks = map[string]func(int, int) error{syncRoot: l.attachRoot}
+	a.Hooks = map[string]func(int, int) error{syncRoot: func(pid, pidfd int) error { return l.attachRoot(ctx, pid, pidfd) }}
 	return a, nil
 }
 
 // attachRoot runs while the child waits in its new namespaces.
-func (l *launch) attachRoot(pid, _ int) error {
+func (l *launch) attachRoot(ctx context.Context, pid, pidfd int) error {
 	if err := sys.WriteIDMaps(pid, uint32(l.g.hostID()), 65536); err != nil {
 		return sys.Op("write id maps of guest", l.g.spec.Name, err)
 	}
@@ -201,8 +201,15 @@ func (l *launch) attachRoot(pid, _ int) error {
 		return err
 	}
 	defer userns.Close()
-	_, err = l.root.Attach(int(userns.Fd()))
-	return err
+	mp, err := l.root.Attach(int(userns.Fd()))
+	if err != nil {
+		return err
+	}
+	prog, flags := l.pid1.hostMounts()
+	if err := spawn.In(ctx, "mounts of guest "+l.g.spec.Name, pidfd, flags, prog); err != nil {
+		return err
+	}
+	return l.root.Mask(mp)
 }
 
 func (l *launch) close() {

@@ -94,15 +94,7 @@ func (c *pid1) program() (*spawn.Program, error) {
 	p.Chdir(c.mount)
 	p.SetIDs(0, 0)
 	p.PivotRoot(".", ".")
-	for _, m := range rootfs.GuestMounts(rootfs.MountOpts{OwnNetNS: c.ownNet, Cgroup: true}) {
-		if m.Mkdir {
-			p.MkdirOK(m.Target, 0o755)
-		}
-		s := p.Mount(m.Source, m.Target, m.FSType, m.Flags, m.Data)
-		if m.Optional {
-			s.Ignore(sys.ENOENT, sys.ENODEV, sys.EPERM, sys.EINVAL)
-		}
-	}
+	addMounts(p, rootfs.GuestMounts(c.mountOpts()))
 	p.Umount(".", sys.MntDetach)
 	p.Chdir("/")
 	if !c.kind.reaper {
@@ -125,6 +117,30 @@ func (c *pid1) program() (*spawn.Program, error) {
 		p.Exec(c.argv[0], c.argv, c.env)
 	}
 	return p, nil
+}
+
+func (c *pid1) mountOpts() rootfs.MountOpts {
+	return rootfs.MountOpts{OwnNetNS: c.ownNet, Cgroup: true}
+}
+
+// hostMounts is what a helper of the host's does in the child's namespaces of
+// flags while the child waits for its root.
+func (c *pid1) hostMounts() (p *spawn.Program, flags int) {
+	p, flags = &spawn.Program{}, sys.CLONE_NEWPID
+	if c.ownNet {
+		flags |= sys.CLONE_NEWNET
+	}
+	addMounts(p, rootfs.HostMounts(c.mount, c.mountOpts()))
+	return p, flags
+}
+
+func addMounts(p *spawn.Program, ms []rootfs.Mount) {
+	for _, m := range ms {
+		s := p.Mount(m.Source, m.Target, m.FSType, m.Flags, m.Data)
+		if m.Optional {
+			s.Ignore(sys.ENOENT, sys.ENODEV, sys.EPERM, sys.EINVAL)
+		}
+	}
 }
 
 // joinGroups puts the child into v1 groups.

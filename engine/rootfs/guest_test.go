@@ -52,16 +52,20 @@ func guestProgram(t testing.TB, r *Root, script string) *spawn.Program {
 	p.Mount(mp, mp, "", sys.MsBind|sys.MsRec, "")
 	p.Chdir(mp)
 	p.PivotRoot(".", ".")
-	for _, m := range GuestMounts(MountOpts{Cgroup: true, OwnNetNS: r.OwnNetNS}) {
+	addMounts(p, GuestMounts(MountOpts{Cgroup: true, OwnNetNS: r.OwnNetNS}))
+	p.Umount(".", sys.MntDetach)
+	p.Chdir("/")
+	p.Exec("/bin/sh", []string{"sh", "-c", script}, []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin"})
+	return p
+}
+
+func addMounts(p *spawn.Program, ms []Mount) {
+	for _, m := range ms {
 		s := p.Mount(m.Source, m.Target, m.FSType, m.Flags, m.Data)
 		if m.Optional {
 			s.Ignore(sys.ENOENT, sys.ENODEV, sys.EPERM, sys.EINVAL)
 		}
 	}
-	p.Umount(".", sys.MntDetach)
-	p.Chdir("/")
-	p.Exec("/bin/sh", []string{"sh", "-c", script}, []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin"})
-	return p
 }
 
 func tryGuest(t testing.TB, r *Root, script string) (string, error) {
@@ -85,14 +89,25 @@ func tryGuest(t testing.TB, r *Root, script string) (string, error) {
 		Name: "test guest", Program: guestProgram(t, r, script), CloneFlags: flags, CgroupFD: -1,
 		Files: []*os.File{nil, pw, pw}, IDMap: &spawn.IDMap{HostID: uint32(r.UID), Size: 65536}, Context: ctx,
 		Thread: sys.UnshareMounts,
-		Hooks: map[string]func(int, int) error{"root": func(pid, _ int) error {
+		Hooks: map[string]func(int, int) error{"root": func(pid, pidfd int) error {
 			ns, err := os.Open(fmt.Sprintf("/proc/%d/ns/user", pid))
 			if err != nil {
 				return err
 			}
 			defer func() { _ = ns.Close() }()
-			_, err = o.Attach(int(ns.Fd()))
-			return err
+			mp, err := o.Attach(int(ns.Fd()))
+			if err != nil {
+				return err
+			}
+			prog, shown := &spawn.Program{}, sys.CLONE_NEWPID
+			if r.OwnNetNS {
+				shown |= sys.CLONE_NEWNET
+			}
+			addMounts(prog, HostMounts(mp, MountOpts{OwnNetNS: r.OwnNetNS}))
+			if err := spawn.In(ctx, "mounts", pidfd, shown, prog); err != nil {
+				return err
+			}
+			return o.Mask(mp)
 		}},
 	})
 	_ = pw.Close()

@@ -94,6 +94,9 @@ func (o *OpenRoot) attachDev(root int) error {
 		return err
 	}
 	defer sys.Close(dev)
+	if err := makeStandIns(dev); err != nil {
+		return err
+	}
 	uid := o.root.UID
 	for _, n := range nodes {
 		err := sys.MknodAt(dev, n.name, sys.SIfchr|0o666, n.major, n.minor)

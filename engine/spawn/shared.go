@@ -58,8 +58,8 @@ func (l *launch) followBirth(r sys.ForkReport, reported bool) error {
 func (l *launch) meet() error {
 	l.pid, l.pidfd = l.fork.Child()
 	l.watch()
-	if l.a.Thread == nil {
-		return nil
+	if l.a.Thread == nil || len(l.a.Hooks) == 0 {
+		return nil // a program that waits for nobody may be done by now, and its thread gone
 	}
 	ns := "/proc/self/task/" + strconv.Itoa(int(l.birth.tid.Load())) + "/ns/mnt"
 	return sys.Op("join", "the mount namespace of the child", sys.JoinMounts(ns))

@@ -24,7 +24,7 @@ func agent(args []string) int {
 	verbs := map[string]func([]string) error{
 		"alloc": agentAlloc, "burn": agentBurn, "serve": agentServe, "dial": agentDial, "bind": agentBind,
 		"udp": agentUDP, "mmap": agentMmap, "try": agentTry, "abstract": agentAbstract, "reach": agentReach,
-		"spew": agentSpew,
+		"spew": agentSpew, "peek": agentPeek, "unmask": agentUnmask,
 	}
 	maps.Copy(verbs, hostileVerbs)
 	f, ok := verbs[args[0]]
