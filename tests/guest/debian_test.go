@@ -60,6 +60,7 @@ func TestDebian(t *testing.T) {
 		{"readiness came by notification", d.ready},
 		{"a limit is what the guest reads", d.memoryMax},
 		{"each guest is itself", d.identity},
+		{"rsyslog follows the log and rests", d.rsyslog},
 		{"secrets stay where systemd finds /run mounted", d.secret},
 		{"nginx and redis keep to their own guest", d.services},
 		{"the template never changes", func(t *testing.T) { d.vandal(t); expect(t, "hash of the template", hashTree(t, template), before) }},
@@ -129,6 +130,31 @@ func (d *debian) identity(t *testing.T) {
 	since := time.Since(d.r.status("web1").Since).Seconds()
 	if err != nil || up > since+2 || up < 0.1 {
 		t.Errorf("uptime %.1f s after %.1f s", up, since)
+	}
+}
+
+// rsyslog follows the kernel's log. What it may not read must say so: a file that
+// only seems to have ended costs it a whole cpu.
+func (d *debian) rsyslog(t *testing.T) {
+	expect(t, "rsyslog", d.r.out("web1", "systemctl", "is-active", "rsyslog"), "active")
+	d.r.out("web1", "logger", "hello from the guest")
+	eventually(t, slow(10*time.Second), "the message is in /var/log/syslog", func() bool {
+		return d.r.exec("web1", "grep", "-q", "hello from the guest", "/var/log/syslog").Code == 0
+	})
+	ticks := func() int { // utime and stime, proc_pid_stat(5); a tick is 10 ms
+		stat := d.r.sh("web1", "cat /proc/$(systemctl show -P MainPID rsyslog)/stat")
+		f := strings.Fields(stat[strings.LastIndexByte(stat, ')')+1:])
+		user, err := strconv.Atoi(f[11])
+		system, err2 := strconv.Atoi(f[12])
+		if err := errors.Join(err, err2); err != nil {
+			t.Fatal(err)
+		}
+		return user + system
+	}
+	before := ticks()
+	time.Sleep(2 * time.Second)
+	if used := ticks() - before; used > 20 {
+		t.Errorf("rsyslog used %d ms of cpu in 2 s, with nothing to log", used*10)
 	}
 }
 
@@ -222,6 +248,7 @@ func (d *debian) graceful(t *testing.T) {
 	}
 	d.r.out("web1", "systemctl", "enable", "--now", "marker.service")
 	d.r.out("web1", "redis-cli", "set", "kept", "yes")
+	d.r.sh("web1", "mkdir -p /var/log/journal && journalctl --flush && echo told before the restart | systemd-cat && journalctl --sync")
 	xid := d.r.status("web1").XID
 	begin := time.Now()
 	if res := d.r.vsl("restart", "web1"); res.code != 0 {
@@ -235,6 +262,10 @@ func (d *debian) graceful(t *testing.T) {
 		return strings.TrimSpace(string(d.r.exec("web1", "redis-cli", "get", "kept").Stdout)) == "yes"
 	})
 	expect(t, "xid", d.r.status("web1").XID, xid)
+	if out := d.r.out("web1", "journalctl", "-b", "-1", "-o", "cat"); !strings.Contains(out, "told before the restart") {
+		t.Errorf("journalctl -b -1:\n%.2000s", out)
+	}
+	expect(t, "the same in the journal of this boot", d.r.exec("web1", "sh", "-c", "journalctl -b 0 -o cat | grep 'told before the restart'").Code, 1)
 	expect(t, "page after the restart", get(t, "http://127.77.5.11/"), "page of web1")
 }
 
