@@ -9,6 +9,7 @@ require (
 	github.com/google/go-dap v0.12.0
 	github.com/klauspost/compress v1.20.3
 	github.com/moby/sys/capability v0.5.0
+	github.com/ncruces/go-strftime v1.0.0
 	github.com/reeflective/readline v1.3.0
 	github.com/rogpeppe/go-internal v1.16.0
 	github.com/rs/zerolog v1.35.1

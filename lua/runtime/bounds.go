@@ -13,16 +13,8 @@ const (
 	// maxList is how long a list may be: gopher-lua gives it room for every item
 	// below the largest, so that one assignment could take a gigabyte.
 	maxList = 1 << 22
-	// maxCoroutines is how many coroutines may run within each other. Each is a part
-	// of the Go stack, which no error can unwind once it is full.
-	maxCoroutines = 200
-	// maxNested is how many calls those that wait may be in, all together: where an
-	// error goes through calls of Go's, each of them looks through all that are below.
-	maxNested = callStack
 	// concatFunc is what compiled .. calls; no recipe can name it.
 	concatFunc = "(concat)"
-	// maxDate bounds the format of os.date.
-	maxDate = 1000
 )
 
 func init() { lua.MaxArrayIndex = maxList }
@@ -31,50 +23,6 @@ func init() { lua.MaxArrayIndex = maxList }
 func (s *State) openBounds(g *lua.LTable) {
 	s.SetGlobal(concatFunc, s.Func("..", s.join))
 	g.RawGetString("table").(*lua.LTable).RawSetString("sort", s.Func("table.sort", s.sort))
-	os := g.RawGetString("os").(*lua.LTable)
-	date := os.RawGetString("date").(*lua.LFunction).GFunction
-	os.RawSetString("date", s.Func("os.date", func(l *lua.LState) int {
-		if text, ok := l.Get(1).(lua.LString); ok && len(text) > maxDate {
-			s.Raisef(l, "", "os.date: the format is longer than %d bytes", maxDate)
-		}
-		return date(l)
-	}))
-	co := g.RawGetString("coroutine").(*lua.LTable)
-	create, wrap := co.RawGetString("create").(*lua.LFunction).GFunction, co.RawGetString("wrap").(*lua.LFunction).GFunction
-	resume := co.RawGetString("resume").(*lua.LFunction).GFunction
-	co.RawSetString("create", s.l.NewFunction(func(l *lua.LState) int {
-		n := create(l)
-		s.nameIn(l.Get(-1).(*lua.LState))
-		return n
-	}))
-	co.RawSetString("resume", s.l.NewFunction(func(l *lua.LState) int {
-		s.nested(l)
-		return resume(l)
-	}))
-	co.RawSetString("wrap", s.l.NewFunction(func(l *lua.LState) int {
-		n := wrap(l)
-		fn := l.Get(-1).(*lua.LFunction)
-		s.nameIn(fn.Upvalues[0].Value().(*lua.LState))
-		inner := fn.GFunction
-		fn.GFunction = func(l *lua.LState) int {
-			s.nested(l)
-			return inner(l)
-		}
-		return n
-	}))
-}
-
-// nested refuses to go into one more coroutine where too many wait for each other.
-func (s *State) nested(l *lua.LState) {
-	n, calls := 0, 0
-	for th := l; th != nil; th = th.Parent {
-		if n++; n > maxCoroutines {
-			s.Raisef(l, "", "stack overflow: more than %d coroutines within each other", maxCoroutines)
-		}
-		if calls += callDepth(th); calls > maxNested {
-			s.Raisef(l, "", "stack overflow: more than %d calls in coroutines within each other", maxNested)
-		}
-	}
 }
 
 // join is the operator .. on all its operands at once: from the right, as Lua does.

@@ -1,7 +1,7 @@
 package runtime
 
-// Differences are those from Lua 5.1 in what a library function gives for the same
-// arguments. They are meant to be; everything else is compared with lua5.1 by a test.
+// Differences are those from Lua 5.1 in what a library function, or a program, gives for the same
+// values. They are meant to be; everything else is compared with lua5.1 by a test.
 var Differences = []string{
 	DiffFormatAny:    "%s of string.format takes every value, by tostring",
 	DiffFormatZero:   "a zero byte does not end %s and %c of string.format",
@@ -12,6 +12,8 @@ var Differences = []string{
 	DiffWide:         "numbers are not cut to 32 bits where a function wants a whole one",
 	DiffNegativeBase: `tonumber("-f", 16) is -15, not 2^64 - 15`,
 	DiffNumberZero:   "a text with a zero byte in it is no number, where C looks no further than that byte",
+	DiffNilKey:       "t[nil] = v asks __newindex, where there is one, before it is an error",
+	DiffStrictString: `a name that string does not have is an error, also where it is asked of a text: ("x").size`,
 	DiffNumberLong:   "a text of more than 4096 bytes, without the spaces around it, is no number",
 }
 
@@ -27,6 +29,8 @@ const (
 	DiffNegativeBase
 	DiffNumberZero
 	DiffNumberLong
+	DiffStrictString
+	DiffNilKey
 )
 
 // WhyRefused says of a global of plain Lua that recipes do not get what is there instead.

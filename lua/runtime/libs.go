@@ -56,6 +56,8 @@ func (s *State) openLibs() {
 	s.openString(g)
 	s.openRest(g)
 	s.openBounds(g)
+	s.openDates(g)
+	s.openCoroutines(g)
 	s.strictGlobals(g)
 }
 

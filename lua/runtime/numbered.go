@@ -18,6 +18,7 @@ type numbered struct {
 	last  []int                // the number of the last node in each
 	chunk []ast.Stmt
 	kinds map[*ast.IdentExpr]string
+	alias map[*ast.IdentExpr]ast.Expr               // what our temporaries stand for
 	of    map[*lua.FunctionProto]*lua.FunctionProto // the one with numbers, of the one that runs
 }
 
@@ -35,13 +36,13 @@ func (s *State) numberedOf(file string) *numbered {
 }
 
 func (src *source) number(file string) *numbered {
-	n := &numbered{kinds: map[*ast.IdentExpr]string{}, of: map[*lua.FunctionProto]*lua.FunctionProto{}}
+	n := &numbered{kinds: map[*ast.IdentExpr]string{}, alias: map[*ast.IdentExpr]ast.Expr{}, of: map[*lua.FunctionProto]*lua.FunctionProto{}}
 	chunk, err := parse.Parse(bytes.NewReader(src.text), file)
 	if err != nil {
 		return n // it was read before: this does not happen
 	}
 	again := src.walked
-	again.kinds = n.kinds
+	again.kinds, again.standsFor = n.kinds, n.alias
 	chunk = again.chunk(chunk)
 	n.chunk = chunk
 	n.visit(reflect.ValueOf(chunk))
@@ -114,6 +115,9 @@ func (n *numbered) at(proto *lua.FunctionProto, pc int) ast.PositionHolder {
 func (n *numbered) name(e ast.Expr) string {
 	switch e := e.(type) {
 	case *ast.IdentExpr:
+		if of := n.alias[e]; of != nil {
+			return n.name(of)
+		}
 		if kind := n.kinds[e]; kind != "" && e.Value[0] != '(' {
 			return kind + " '" + e.Value + "'"
 		}

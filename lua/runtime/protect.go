@@ -78,13 +78,19 @@ func (s *State) protect(l *lua.LState, nargs int, onError func(l *lua.LState, ob
 	return l.PCall(nargs, lua.MultRet, handler)
 }
 
-// nameIn has errors that a coroutine raises and does not catch name their operands:
-// where such an error arrives, the coroutine's stack is no more.
-func (s *State) nameIn(co *lua.LState) {
+// watch has errors that a coroutine raises and does not catch name their operands:
+// where such an error arrives, the coroutine's stack is no more. It also counts how
+// many loops of the interpreter the coroutine is in while it runs: each after the
+// first was begun by a function of Go's, which no yield can leave.
+func (s *State) watch(co *lua.LState) {
 	loop := (*func(*lua.LState, unsafe.Pointer))(unsafe.Add(unsafe.Pointer(co), loopOffset))
 	run := *loop
 	*loop = func(l *lua.LState, base unsafe.Pointer) {
+		s.loops[l]++
 		defer func() {
+			if s.loops[l]--; s.loops[l] == 0 {
+				delete(s.loops, l)
+			}
 			r := recover()
 			if r == nil {
 				return

@@ -50,7 +50,8 @@ type State struct {
 	files   []modules.File
 	errs    []error
 	guard   guard
-	faults  *lua.LTable // metatable of error objects
+	faults  *lua.LTable         // metatable of error objects
+	loops   map[*lua.LState]int // of the coroutines that run, how many of the interpreter's loops each is in
 	extend  map[string]func(l *lua.LState, t *lua.LTable)
 
 	// StandIn makes a value that takes the place of one that could not be had.
@@ -95,6 +96,7 @@ func New(o Options) *State {
 		SkipOpenLibs: true, CallStackSize: callStack, MinimizeStackMemory: true, IncludeGoStackTrace: true,
 		RegistrySize: 1024, RegistryMaxSize: 1 << 20, RegistryGrowStep: 4096,
 	})
+	s.loops = map[*lua.LState]int{}
 	s.openLibs()
 	if o.Hook != nil {
 		s.SetGlobal(lineHook, s.Func(lineHook, s.statement))

@@ -27,6 +27,8 @@ type walker struct {
 	tables   int                       // the next table's number
 	kinds    map[*ast.IdentExpr]string // what each name is: a text is walked once more for that, and nothing else noted
 	mistakes []error
+	// standsFor is the expression that a temporary of ours has the value of; kept with kinds.
+	standsFor map[*ast.IdentExpr]ast.Expr
 	limits
 }
 
@@ -54,8 +56,21 @@ func (w *walker) block(stmts []ast.Stmt, names ...string) []ast.Stmt {
 func (w *walker) stmts(list []ast.Stmt) []ast.Stmt {
 	for i, s := range list {
 		w.stmt(s)
-		if loop, ok := s.(*ast.GenericForStmt); ok && !plainCall(loop.Exprs) {
-			list[i] = hoist(loop)
+		switch s := s.(type) {
+		case *ast.GenericForStmt:
+			if !plainCall(s.Exprs) {
+				list[i] = hoist(s)
+			}
+		case *ast.IfStmt:
+			list[i] = decided(s)
+		case *ast.WhileStmt:
+			if constant(s.Condition) && !truth(s.Condition) {
+				list[i] = blockOf(s, nil)
+			}
+		case *ast.AssignStmt:
+			if len(s.Lhs) > 1 || len(s.Rhs) > 1 {
+				list[i] = w.together(s)
+			}
 		}
 	}
 	if w.lines == nil {
@@ -232,6 +247,7 @@ func (w *walker) expr(e *ast.Expr) {
 	case *ast.LogicalOpExpr:
 		w.expr(&x.Lhs)
 		w.expr(&x.Rhs)
+		*e = folded(x)
 	case *ast.RelationalOpExpr:
 		w.expr(&x.Lhs)
 		w.expr(&x.Rhs)
@@ -244,6 +260,7 @@ func (w *walker) expr(e *ast.Expr) {
 		w.expr(&x.Expr)
 	case *ast.UnaryNotOpExpr:
 		w.expr(&x.Expr)
+		*e = negated(x)
 	case *ast.UnaryLenOpExpr:
 		w.expr(&x.Expr)
 	case *ast.FunctionExpr:
@@ -308,49 +325,4 @@ func (w *walker) table(e *ast.Expr, t *ast.TableExpr) {
 	number.SetLine(t.Line())
 	number.SetLastLine(t.Line())
 	*e = callOf("(table)", t.Line(), number, t)
-}
-
-// oneValue has a call, or ..., give one value. gopher-lua's compiler appends all
-// values of a constructor's last field to the table's array, even where the field
-// has a key, as in { g, template = host() }.
-func oneValue(e ast.Expr) {
-	switch e := e.(type) {
-	case *ast.FuncCallExpr:
-		e.AdjustRet = true
-	case *ast.Comma3Expr:
-		e.AdjustRet = true
-	}
-}
-
-// plainCall says that a for loop's expressions are one call of a named function,
-// as pairs(t) is.
-func plainCall(exprs []ast.Expr) bool {
-	call, ok := firstExpr(exprs).(*ast.FuncCallExpr)
-	if !ok {
-		return false
-	}
-	_, named := call.Func.(*ast.IdentExpr)
-	return named
-}
-
-// hoist evaluates a for loop's expressions before the loop: gopher-lua's
-// compiler reserves the loop's registers first and then overwrites the results
-// of calls in them, as in for l in (f() .. x):gmatch(p).
-func hoist(loop *ast.GenericForStmt) ast.Stmt {
-	names := []string{"(for 1)", "(for 2)", "(for 3)"}
-	local := &ast.LocalAssignStmt{Names: names, Exprs: loop.Exprs}
-	block := &ast.DoBlockStmt{Stmts: []ast.Stmt{local, loop}}
-	loop.Exprs = nil
-	at := func(n ast.PositionHolder) {
-		n.SetLine(loop.Line())
-		n.SetLastLine(loop.LastLine())
-	}
-	for _, name := range names {
-		id := &ast.IdentExpr{Value: name}
-		at(id)
-		loop.Exprs = append(loop.Exprs, id)
-	}
-	at(local)
-	at(block)
-	return block
 }
