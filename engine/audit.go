@@ -122,7 +122,7 @@ func (a *audit) ids(context.Context, *spawn.Join) error {
 		}
 		a.add("ids", what, state, "id map of its own range", seen)
 	}
-	all, err := a.g.e.List()
+	all, _, err := a.g.e.List()
 	if err != nil {
 		return err
 	}

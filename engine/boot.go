@@ -51,7 +51,7 @@ func (g *guest) boot(ctx context.Context, a BootArgs) error {
 			return err
 		}
 	}
-	if err := g.write(); err != nil {
+	if err := g.showRecord(); err != nil {
 		return err
 	}
 	l := &launch{g: g, args: a}

@@ -13,7 +13,8 @@ import (
 type DownOptions struct {
 	Flows  func(ctx context.Context, name string) (Flows, error)
 	Remove bool // also remove the guest and all it wrote
-	Force  bool // a destroy flow that fails does not keep the guest
+	// Force removes it also where its destroy flow fails, or is not known any more.
+	Force bool
 	// Parallel is how many guests go down at once; 0 is 16.
 	Parallel int
 }
@@ -21,31 +22,34 @@ type DownOptions struct {
 // Down brings guests down, those first that come after others. Whatever its
 // shutdown flow does, at its end nothing of a guest runs.
 func (e *Engine) Down(ctx context.Context, names []string, o DownOptions) ([]Outcome, error) {
-	guests, after := map[string]*guest{}, map[string]map[string]string{}
+	guests, later := map[string]*guest{}, map[string][]string{}
 	for _, n := range names {
-		g, err := e.lookup(n)
+		g, err := e.toEnd(n)
 		if err != nil {
 			return nil, err
 		}
-		spec, err := e.Recorded(g.spec.Name) // a handle outlives a guest that was undone
-		if err != nil {
-			return nil, err
-		}
-		guests[g.spec.Name], after[g.spec.Name] = g, spec.After
+		guests[g.spec.Name] = g
 	}
 	down := map[string]chan struct{}{}
-	for n := range guests {
+	for _, n := range sortedKeys(guests) {
 		down[n] = make(chan struct{})
+		for dep := range guests[n].after() {
+			later[dep] = append(later[dep], n)
+		}
 	}
-	order := lastFirst(sortedKeys(guests), after)
+	order := lastFirst(sortedKeys(guests), later)
+	place := map[string]int{}
+	for i, n := range order {
+		place[n] = i
+	}
 	out := make([]Outcome, len(order))
 	var wg sync.WaitGroup
 	slots := make(chan struct{}, cmp.Or(o.Parallel, 16))
 	for i, n := range order {
 		wg.Go(func() {
 			defer close(down[n])
-			for _, other := range order {
-				if _, is := after[other][n]; is {
+			for _, other := range later[n] {
+				if place[other] < i { // records of different times may go round in a circle
 					<-down[other]
 				}
 			}
@@ -65,9 +69,38 @@ func (e *Engine) Down(ctx context.Context, names []string, o DownOptions) ([]Out
 	return out, errors.Join(errs...)
 }
 
-// lastFirst puts guests into the order in which they go down: those that come after
-// another before it, and else as they are.
-func lastFirst(names []string, after map[string]map[string]string) []string {
+// toEnd finds a guest that is to be brought down or removed, which can be done also of
+// one whose record cannot be read.
+func (e *Engine) toEnd(name string) (*guest, error) {
+	g, err := e.lookup(name)
+	if d := asDamage(err); d != nil {
+		return &guest{e: e, spec: &Spec{Name: name}, damage: d}, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	rec, err := e.readRecord(g.spec.Name) // a handle outlives a guest that was undone
+	if d := asDamage(err); d != nil {
+		return &guest{e: e, spec: &Spec{Name: name}, damage: d}, nil
+	}
+	if err == nil && rec == nil {
+		err = unknownGuest(name, e.names())
+	}
+	g.rec = rec
+	return g, err
+}
+
+// after is what a guest was brought up after.
+func (g *guest) after() map[string]string {
+	if g.rec == nil {
+		return nil
+	}
+	return g.rec.Spec.After
+}
+
+// lastFirst puts guests into the order in which they go down: those that come later
+// than another before it, and else as they are.
+func lastFirst(names []string, later map[string][]string) []string {
 	var out []string
 	seen := map[string]bool{}
 	var add func(name string)
@@ -76,10 +109,8 @@ func lastFirst(names []string, after map[string]map[string]string) []string {
 			return
 		}
 		seen[name] = true
-		for _, other := range names {
-			if _, is := after[other][name]; is {
-				add(other)
-			}
+		for _, other := range later[name] {
+			add(other)
 		}
 		out = append(out, name)
 	}
@@ -92,6 +123,11 @@ func lastFirst(names []string, after map[string]map[string]string) []string {
 func (e *Engine) down1(ctx context.Context, g *guest, o DownOptions) Outcome {
 	begin := time.Now()
 	out := Outcome{Guest: g.spec.Name, Change: ChangeNone}
+	if g.damage != nil {
+		out.Err = e.endDamaged(ctx, g, o, &out)
+		out.Took = time.Since(begin)
+		return out
+	}
 	err := g.within(ctx, false, func() error {
 		if g.tx.undid {
 			out.Change, out.Reasons = ChangeDown, []string{"its unfinished run was undone"}
@@ -129,6 +165,33 @@ func (e *Engine) down1(ctx context.Context, g *guest, o DownOptions) Outcome {
 	return out
 }
 
+// endDamaged brings down a guest whose record cannot be read: what runs of it shuts down
+// by its init or is killed, as its flows are not known. Its destroy flow is not either,
+// so that it is removed only by force.
+func (e *Engine) endDamaged(ctx context.Context, g *guest, o DownOptions, out *Outcome) error {
+	if g.damage.Newer || o.Remove && !o.Force {
+		return g.damage
+	}
+	e.log.Warn().Str("guest", g.spec.Name).Err(g.damage.Err).Msg("its record cannot be read: going on without its flows")
+	return g.within(ctx, false, func() error {
+		grp, err := g.group()
+		if err != nil {
+			return err
+		}
+		if grp.Exists() {
+			out.Change = ChangeDown
+			if err := g.Kill(ctx, KillArgs{Graceful: true}); err != nil {
+				return err
+			}
+		}
+		if o.Remove {
+			out.Change = ChangeRemove
+			return e.removeGuest(g.spec.Name)
+		}
+		return nil
+	})
+}
+
 // end notes how bringing a guest down ended. That undoing an unfinished run left
 // nothing of it is no failure: what was asked for is done, and more.
 func (o *Outcome) end(err error) {
@@ -147,6 +210,9 @@ func (g *guest) destroy(ctx context.Context, f *Flows, force bool) error {
 	if err != nil && force && ctx.Err() == nil {
 		g.e.log.Warn().Str("guest", g.spec.Name).Msg(err.Error() + "; removing it all the same")
 		return nil
+	}
+	if err != nil && ctx.Err() == nil {
+		g.e.log.Warn().Msgf("guest %s is kept as its destroy flow failed; vsl rm -ff %s removes it all the same", g.spec.Name, g.spec.Name)
 	}
 	return err
 }

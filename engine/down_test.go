@@ -6,19 +6,19 @@ import (
 )
 
 func TestLastFirst(t *testing.T) {
-	on := func(name string) map[string]string { return map[string]string{name: "ready"} }
+	type later = map[string][]string
 	for _, c := range []struct {
 		names string
-		after map[string]map[string]string
+		later later
 		want  string
 	}{
 		{"a b c", nil, "a b c"},
-		{"queue worker1 worker2", map[string]map[string]string{"worker1": on("queue"), "worker2": on("queue")}, "worker1 worker2 queue"},
-		{"a b c", map[string]map[string]string{"c": on("b"), "b": on("a")}, "c b a"},
-		{"a b", map[string]map[string]string{"a": on("gone")}, "a b"},
-		{"a b", map[string]map[string]string{"a": on("b"), "b": on("a")}, "b a"},
+		{"queue worker1 worker2", later{"queue": {"worker1", "worker2"}}, "worker1 worker2 queue"},
+		{"a b c", later{"b": {"c"}, "a": {"b"}}, "c b a"},
+		{"a b", later{"gone": {"a"}}, "a b"},
+		{"a b", later{"b": {"a"}, "a": {"b"}}, "b a"},
 	} {
-		if got := strings.Join(lastFirst(strings.Fields(c.names), c.after), " "); got != c.want {
+		if got := strings.Join(lastFirst(strings.Fields(c.names), c.later), " "); got != c.want {
 			t.Errorf("lastFirst(%s) = %s, want %s", c.names, got, c.want)
 		}
 	}

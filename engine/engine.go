@@ -40,6 +40,7 @@ type Engine struct {
 
 	layout   func() (*cgroup.Layout, error) // read once, when first needed
 	ensure   func() error
+	xids     func()                    // looks for lost ones, once
 	kinds    func() []rootfs.CloneKind // what the root's file system can do, tried once
 	overlays func() bool               // it can do overlays
 
@@ -64,6 +65,7 @@ func Open(o Options) (*Engine, error) {
 	e.kinds = sync.OnceValue(func() []rootfs.CloneKind { return rootfs.Probe(paths.Root) })
 	e.overlays = sync.OnceValue(func() bool { return rootfs.ProbeOverlay(paths.Root) == nil })
 	e.ensure = sync.OnceValue(paths.Ensure)
+	e.xids = sync.OnceFunc(e.lostXIDs)
 	return e, nil
 }
 
@@ -130,24 +132,28 @@ func (e *Engine) lookup(name string) (*guest, error) {
 	return &guest{e: e, spec: rec.Spec, rec: rec}, nil
 }
 
-// List gives every guest of this root in the order of their names.
-func (e *Engine) List() ([]Guest, error) {
+// List gives every guest of this root in the order of their names, and apart from
+// them those that cannot be read.
+func (e *Engine) List() (all []Guest, bad []*Damage, err error) {
 	names, err := store.Names(e.paths.Guests())
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	sort.Strings(names)
-	var all []Guest
 	for _, n := range names {
 		rec, err := e.readRecord(n)
+		if d := asDamage(err); d != nil {
+			bad = append(bad, d)
+			continue
+		}
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		if rec != nil {
 			all = append(all, &guest{e: e, spec: rec.Spec, rec: rec})
 		}
 	}
-	return all, nil
+	return all, bad, nil
 }
 
 func (e *Engine) names() []string {

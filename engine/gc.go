@@ -12,7 +12,6 @@ import (
 	"strings"
 	"time"
 
-	"vsl/engine/netdev"
 	"vsl/engine/rootfs"
 	"vsl/engine/store"
 )
@@ -26,8 +25,14 @@ type Sweep struct{ Did, Busy []string }
 // trees. It touches nothing that a live command holds.
 func (e *Engine) GC(ctx context.Context) (s Sweep, err error) {
 	if _, err := os.Stat(e.paths.Root); errors.Is(err, fs.ErrNotExist) {
-		s.Did, err = e.gcContexts(ctx) // somebody removed the root under its guests
-		return s, err
+		l, err := e.layout()
+		if err != nil {
+			return s, err
+		}
+		if contexts, err := l.Groups(e.paths.Base()); err != nil || len(contexts) == 0 {
+			return s, err
+		}
+		defer e.paths.RemoveEmpty() // somebody removed the root under its guests
 	}
 	if err := e.ensure(); err != nil {
 		return s, err
@@ -63,6 +68,32 @@ func (e *Engine) gcIfNeeded(ctx context.Context) {
 	}
 }
 
+// held is the lock of a guest's name, also of one that has no guest.
+type held struct {
+	lock *store.Lock
+	dir  string
+}
+
+// hold takes the lock of a name for gc, unless a live command has it. What was seen
+// before may be another command's by then, and is looked at again under the lock.
+func (e *Engine) hold(name string) (*held, bool, error) {
+	if err := store.ValidName(name); err != nil {
+		return nil, false, nil // nothing of vsl's
+	}
+	dir := e.paths.Guest(name)
+	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+		return nil, false, &OpError{Op: "lock guest", Target: name, Err: pathCause(err)}
+	}
+	lock, ok, err := store.TryLockDir(dir)
+	return &held{lock, dir}, ok, err
+}
+
+// drop gives the name back. A folder that is empty was made for the lock only.
+func (h *held) drop() {
+	os.Remove(h.dir)
+	h.lock.Unlock()
+}
+
 // gcJournals undoes runs whose process is gone.
 func (e *Engine) gcJournals(ctx context.Context) (s Sweep, err error) {
 	entries, err := store.Names(e.paths.Run)
@@ -75,27 +106,27 @@ func (e *Engine) gcJournals(ctx context.Context) (s Sweep, err error) {
 		if !ok {
 			continue
 		}
-		lock, free, err := store.TryLockDir(e.paths.Guest(name))
+		h, free, err := e.hold(name)
 		if err != nil {
 			errs = append(errs, err)
 			continue
 		}
-		if _, err := os.Lstat(e.paths.Guest(name)); err == nil && !free {
+		if !free {
 			s.Busy = append(s.Busy, name)
 			continue
 		}
-		_, _, err = e.recover(ctx, name)
-		lock.Unlock()
+		undid, _, err := e.recover(ctx, name)
+		h.drop()
 		errs = append(errs, err)
-		if err == nil {
+		if err == nil && undid {
 			s.Did = append(s.Did, "undid the unfinished run on "+name)
 		}
 	}
 	return s, errors.Join(errs...)
 }
 
-// gcContexts ends contexts that belong to no guest, guests that have no record,
-// and the empty cgroups of guests that ended by themselves.
+// gcContexts ends contexts that belong to no guest, guests that no run has finished
+// to make, and the empty cgroups of guests that ended by themselves.
 func (e *Engine) gcContexts(ctx context.Context) (did []string, err error) {
 	l, err := e.layout()
 	if err != nil {
@@ -105,42 +136,78 @@ func (e *Engine) gcContexts(ctx context.Context) (did []string, err error) {
 	if err != nil {
 		return nil, err
 	}
-	names := e.names()
 	var errs []error
 	for _, name := range contexts {
-		if slices.Contains(names, name) {
+		if e.hasRecord(name) {
 			did, errs = e.gcEnded(ctx, name, did, errs)
 			continue
 		}
-		errs = append(errs, e.release(ctx, name))
-		did = append(did, "released context "+name+", which has no guest")
+		did, errs = e.gcStray(ctx, name, did, errs)
 	}
-	for _, name := range names {
-		lock, free, err := store.TryLockDir(e.paths.Guest(name))
-		if err != nil || !free {
-			continue
+	for _, name := range e.names() {
+		if !e.hasRecord(name) || e.begun(name) {
+			did, errs = e.gcStray(ctx, name, did, errs)
 		}
-		if rec, err := e.readRecord(name); err == nil && rec == nil {
-			errs = append(errs, e.removeGuest(name))
-			did = append(did, "removed the unfinished guest "+name)
-		}
-		lock.Unlock()
 	}
 	return did, errors.Join(errs...)
 }
 
-// gcEnded releases the context of a guest whose pid 1 ended by itself.
-func (e *Engine) gcEnded(ctx context.Context, name string, did []string, errs []error) ([]string, []error) {
-	lock, free, err := store.TryLockDir(e.paths.Guest(name))
+// hasRecord is a quick look: whether it can be read is another matter.
+func (e *Engine) hasRecord(name string) bool {
+	_, err := os.Lstat(e.paths.Record(name))
+	return err == nil
+}
+
+// gcStray releases what there is of a name that has no guest, and removes what a run
+// has begun of one. What may have been a guest is kept and named.
+func (e *Engine) gcStray(ctx context.Context, name string, did []string, errs []error) ([]string, []error) {
+	h, free, err := e.hold(name)
 	if err != nil || !free {
 		return did, append(errs, err)
 	}
-	defer lock.Unlock()
+	defer h.drop()
+	undid, _, err := e.recover(ctx, name)
+	if err != nil {
+		return did, append(errs, err)
+	}
+	if undid {
+		return append(did, "removed the unfinished guest "+name), errs
+	}
+	rec, err := e.readRecord(name)
+	if rec != nil || err != nil {
+		return did, append(errs, err)
+	}
+	grp, err := e.group(name)
+	if err != nil {
+		return did, append(errs, err)
+	}
+	if !grp.ExistsAnywhere() {
+		return did, errs
+	}
+	if err := e.release(ctx, name); err != nil {
+		return did, append(errs, err)
+	}
+	return append(did, "released context "+name+", which has no guest"), errs
+}
+
+// gcEnded releases the context of a guest whose pid 1 ended by itself.
+func (e *Engine) gcEnded(ctx context.Context, name string, did []string, errs []error) ([]string, []error) {
 	grp, err := e.group(name)
 	if err != nil {
 		return did, append(errs, err)
 	}
 	if busy, err := grp.Populated(); err != nil || busy {
+		return did, append(errs, err)
+	}
+	lock, free, err := store.TryLockDir(e.paths.Guest(name))
+	if err != nil || !free {
+		return did, append(errs, err)
+	}
+	defer lock.Unlock()
+	if busy, err := grp.Populated(); err != nil || busy { // another command may have booted it
+		return did, append(errs, err)
+	}
+	if _, err := e.readRecord(name); err != nil {
 		return did, append(errs, err)
 	}
 	return append(did, "released the ended context "+name), append(errs, e.release(ctx, name))
@@ -206,17 +273,22 @@ func (e *Engine) gcFiles(ctx context.Context) (did []string, err error) {
 	runs, _ := store.Names(e.paths.Run)
 	for _, n := range runs {
 		name := strings.TrimSuffix(strings.TrimSuffix(n, ".json"), ".notify")
-		if name == n || slices.Contains(e.names(), name) {
+		if name == n || e.hasRecord(name) {
 			continue
 		}
-		if store.ValidName(name) == nil {
-			if err := e.release(ctx, name); err != nil { // this hint is the last one of what lives
-				errs = append(errs, err)
-				continue
-			}
+		h, free, err := e.hold(name)
+		if err != nil || !free {
+			errs = append(errs, err)
+			continue
 		}
-		errs = append(errs, store.Remove(filepath.Join(e.paths.Run, n)))
-		did = append(did, "removed the hint "+n)
+		if rec, err := e.readRecord(name); rec == nil && err == nil {
+			if err = e.release(ctx, name); err == nil { // this hint is the last one of what lives
+				err = store.Remove(filepath.Join(e.paths.Run, n))
+			}
+			errs = append(errs, err)
+			did = append(did, "removed the hint "+n)
+		}
+		h.drop()
 	}
 	return did, errors.Join(errs...)
 }
@@ -226,64 +298,4 @@ func (e *Engine) gcFiles(ctx context.Context) (did []string, err error) {
 func alivePid(name string) bool {
 	pid, err := strconv.Atoi(name[strings.LastIndexByte(name, '-')+1:])
 	return err == nil && pid != os.Getpid() && startTime(pid) != 0
-}
-
-func (e *Engine) gcXIDs(context.Context) (did []string, err error) {
-	claims, err := store.Names(e.paths.XIDs())
-	if err != nil {
-		return nil, err
-	}
-	for _, c := range claims {
-		xid, err := strconv.Atoi(c)
-		if err != nil {
-			continue
-		}
-		owner := e.paths.XIDOwner(xid)
-		if _, err := os.Lstat(e.paths.Guest(owner)); owner == "" || err == nil {
-			continue
-		}
-		if err := e.paths.FreeXID(xid, owner); err != nil {
-			return did, err
-		}
-		did = append(did, "freed xid "+c+" of "+owner)
-	}
-	return did, nil
-}
-
-// gcAddresses removes addresses that carry vsl's mark and that no running
-// context of this root holds. Other roots mark theirs alike, so only addresses
-// that this root's guests declare, or their private loopbacks, are judged.
-func (e *Engine) gcAddresses(context.Context) (did []string, err error) {
-	marked, err := netdev.List()
-	if err != nil || len(marked) == 0 {
-		return nil, err
-	}
-	held, known := map[string]bool{}, map[string]bool{}
-	for _, n := range e.names() {
-		rec, err := e.readRecord(n)
-		if err != nil || rec == nil {
-			continue
-		}
-		known[netdev.Loopback6(rec.XID).Addr().String()] = true
-		for _, ip := range ips(rec.Spec.Net) {
-			known[ip] = true
-		}
-		run, err := e.readRun(n)
-		if err != nil {
-			return did, err
-		}
-		for _, a := range run.Addrs {
-			held[a.Prefix] = true
-		}
-	}
-	for _, a := range marked {
-		if !a.Ours || held[a.Prefix.String()] || !known[a.Prefix.Addr().String()] {
-			continue
-		}
-		if err := netdev.Remove(a.Device, a.Prefix); err != nil {
-			return did, err
-		}
-		did = append(did, "removed address "+a.Prefix.String()+" from "+a.Device)
-	}
-	return did, nil
 }

@@ -25,6 +25,7 @@ type guest struct {
 	console *console         // likewise
 	tree    *rootfs.Template // being built: its root instead of a clone
 	secrets []rootfs.File    // of the boot that comes next
+	damage  *Damage          // of its record, where it is to be brought down or removed all the same
 }
 
 // process is a child of this process that must be reaped.
@@ -136,6 +137,7 @@ func (g *guest) create() error {
 	if g.rec != nil {
 		return nil
 	}
+	g.e.xids()
 	xid, err := g.e.paths.TakeXID(g.spec.Name)
 	if err != nil {
 		return err
@@ -172,7 +174,7 @@ func (g *guest) createGroup(ctx context.Context) error {
 		}
 	}
 	g.run = runState{} // a new group is bound to nothing yet, whatever was written down
-	g.tx.context = true
+	g.tx.context, g.tx.ended = true, false
 	if err := grp.Create(); err != nil {
 		return err
 	}
@@ -227,7 +229,20 @@ func (g *guest) write() error {
 	if err := g.e.writeRecord(g.rec); err != nil {
 		return err
 	}
-	g.tx.unwritten, g.tx.unsynced = false, true
+	g.tx.unwritten, g.tx.unsynced, g.tx.lazy = false, true, false
+	return nil
+}
+
+// showRecord writes the record of a guest that is about to boot for others to see.
+// That of a new guest need not be durable yet: its mark says that it may be lost.
+func (g *guest) showRecord() error {
+	if !g.tx.unwritten || !g.tx.fresh {
+		return g.write()
+	}
+	if err := store.WriteHint(g.e.paths.Record(g.spec.Name), g.rec); err != nil {
+		return err
+	}
+	g.tx.unwritten, g.tx.lazy = false, true
 	return nil
 }
 
@@ -272,7 +287,7 @@ func (e *Engine) release(ctx context.Context, name string) error {
 	}
 	run, err := e.readRun(name)
 	if err != nil {
-		run = runState{}
+		return err
 	}
 	if grp.Exists() {
 		if err := grp.Kill(); err != nil {

@@ -138,6 +138,15 @@ func (g *guest) addAddress(dev string, p netip.Prefix) error {
 	if slices.Contains(g.run.Addrs, a) {
 		return nil
 	}
+	if g.e.elsewhere(g.spec.Name) { // what is there may be that of the root that this one is a copy of
+		there, err := netdev.List()
+		if err != nil {
+			return err
+		}
+		if slices.ContainsFunc(there, func(x netdev.Address) bool { return x.Device == dev && x.Prefix.Addr() == p.Addr() }) {
+			return nil
+		}
+	}
 	if err := g.undoable(undo{Op: undoAddress, Dev: a.Dev, Prefix: a.Prefix}); err != nil {
 		return err
 	}

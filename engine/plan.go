@@ -20,12 +20,14 @@ const (
 	ChangeReplace Change = "-/+" // of a pool, or failed and kept: brought down, and up as declared now
 	ChangeDown    Change = "-"   // brought down
 	ChangeRemove  Change = "-/-" // brought down and removed
+	ChangeBroken  Change = "x"   // cannot be read: left as it is
 )
 
 // Plan is what up would do. Computing it changes nothing.
 type Plan struct {
 	Templates []TemplatePlan `json:"templates"` // those that take building
 	Guests    []GuestPlan    `json:"guests"`
+	Bad       []error        `json:"-"` // of the guests that cannot be read
 }
 
 // TemplatePlan is one template that must be built first.
@@ -87,10 +89,16 @@ func (e *Engine) Plan(decls []Declared, o PlanOptions) (*Plan, error) {
 			p.Templates = append(p.Templates, TemplatePlan{Name: t.Name, From: t.From.String(), Built: err == nil})
 		}
 		g, err := e.handle(d.Spec)
-		if err != nil {
-			return nil, err
+		if err == nil {
+			g.run, err = e.readRun(d.Spec.Name)
 		}
-		if g.run, err = e.readRun(d.Spec.Name); err != nil {
+		if bad := asDamage(err); bad != nil {
+			p.Guests = append(p.Guests, GuestPlan{Name: d.Spec.Name, Pool: d.Spec.Pool, Change: ChangeBroken,
+				Reasons: []string{bad.Error()}, After: sortedKeys(d.Spec.After), Steps: []Step{}})
+			p.Bad = append(p.Bad, bad)
+			continue
+		}
+		if err != nil {
 			return nil, err
 		}
 		gp := GuestPlan{Name: d.Spec.Name, Pool: d.Spec.Pool, After: sortedKeys(d.Spec.After), Steps: []Step{}}

@@ -41,6 +41,9 @@ func (e *Engine) PoolGuests(pool string) ([]string, error) {
 			continue
 		}
 		rec, err := e.readRecord(n)
+		if asDamage(err) != nil {
+			continue
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -67,6 +70,9 @@ func (e *Engine) surplus(recipe string, pools []*Pool) ([]*guest, error) {
 		}
 		for _, n := range slices.Backward(names) {
 			g, err := e.recorded(n)
+			if asDamage(err) != nil {
+				continue
+			}
 			if err != nil {
 				return nil, err
 			}
@@ -251,6 +257,9 @@ func (e *Engine) rolls(decls []Declared, o UpOptions) (map[string]*roll, error) 
 			out[p.Name] = &roll{max: max(p.MaxUnavailable, 1)}
 		}
 		g, err := e.compared(d.Spec)
+		if asDamage(err) != nil {
+			continue // its own up says so
+		}
 		if err != nil {
 			return nil, err
 		}

@@ -11,9 +11,14 @@ import (
 // Validate it gives all mistakes at once.
 func (e *Engine) preflight(v *validator, specs []*Spec) error {
 	for _, s := range specs {
-		if run, err := e.readRun(s.Name); err != nil {
+		run, err := e.readRun(s.Name)
+		if asDamage(err) != nil {
+			continue // its own up says so
+		}
+		if err != nil {
 			return err
-		} else if !(&guest{run: run}).running() {
+		}
+		if !(&guest{run: run}).running() {
 			e.secretsAtHand(v, s)
 		}
 		if s.Limits.String() != "none" {
@@ -64,7 +69,7 @@ func (e *Engine) takenAddresses(v *validator, specs []*Spec) error {
 	if len(want) == 0 {
 		return nil
 	}
-	all, err := e.List()
+	all, _, err := e.List()
 	for _, o := range all {
 		if _, stopped := o.(*guest).init(); own[o.Name()] || stopped != nil {
 			continue

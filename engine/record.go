@@ -2,6 +2,7 @@ package engine
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"strings"
@@ -55,19 +56,33 @@ func (o Origin) Again() Origin {
 	return o
 }
 
-const recordVersion = 1
+// The versions of the files that this vsl writes. It reads older ones and refuses
+// newer ones; testdata/state has what each wrote.
+const (
+	recordVersion  = 1
+	runVersion     = 1 // 0 is from before vsl noted whose hint it is
+	journalVersion = 1 // 0 is likewise one without its first line
+)
 
-// readRecord is nil without an error where the guest has none.
+// readRecord is nil without an error where there is no such guest. A record that
+// cannot be understood is a Damage.
 func (e *Engine) readRecord(name string) (*record, error) {
 	var r record
-	err := store.ReadJSON(e.paths.Record(name), &r)
+	file := e.paths.Record(name)
+	err := store.ReadJSON(file, recordVersion, &r)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
+		return nil, e.withoutRecord(name)
 	}
-	if err != nil {
-		return nil, err
+	if err == nil {
+		err = r.check(name)
 	}
-	return &r, nil
+	if err == nil {
+		return &r, nil
+	}
+	if errors.Is(err, store.ErrDamaged) && e.begun(name) {
+		return nil, nil // a power cut in the run that was to make the guest
+	}
+	return nil, damaged(name, "record", file, err, recordRemedy(name))
 }
 
 func (e *Engine) writeRecord(r *record) error {
@@ -75,8 +90,12 @@ func (e *Engine) writeRecord(r *record) error {
 }
 
 // runState is run/<name>.json: a hint about the running context. Each field is
-// checked against the kernel before it is believed.
+// checked against the kernel before it is believed, and one that was lost is made up
+// from what the kernel says.
 type runState struct {
+	Version   int         `json:"version"`
+	Guest     string      `json:"guest"`
+	Root      string      `json:"root"`    // state root: what was copied with another one is void
 	Boot      string      `json:"boot_id"` // of the host: what another boot wrote is void
 	PID       int         `json:"pid"`
 	StartTime uint64      `json:"start_time"` // clock ticks after the host's boot, /proc/PID/stat field 22
@@ -96,19 +115,45 @@ type ownedAddr struct {
 
 func (e *Engine) readRun(name string) (runState, error) {
 	var r runState
-	err := store.ReadJSON(e.paths.RunFile(name), &r)
-	if errors.Is(err, fs.ErrNotExist) {
+	file := e.paths.RunFile(name)
+	err := store.ReadJSON(file, runVersion, &r)
+	switch {
+	case errors.Is(err, store.ErrNewer):
+		return runState{}, damaged(name, "hint", file, err, "")
+	case err == nil && r.Boot == bootID() && e.ownHint(name, r):
 		return r, nil
+	case err != nil && !errors.Is(err, fs.ErrNotExist):
+		e.log.Warn().Str("guest", name).Err(err).Msg("its hint is lost: going by what the kernel says")
 	}
-	if r.Boot != bootID() {
-		return runState{}, err
+	return e.foundRun(name), nil
+}
+
+// ownHint tells whether a hint of this boot is this guest's.
+func (e *Engine) ownHint(name string, r runState) bool {
+	if r.Version > 0 {
+		return r.Guest == name && r.Root == e.paths.Root
 	}
-	return r, err
+	return r.PID == 0 || (&guest{e: e, spec: &Spec{Name: name}}).member(r.PID)
+}
+
+// foundRun is what the kernel tells of a guest without a hint.
+func (e *Engine) foundRun(name string) runState {
+	grp, err := e.group(name)
+	if err != nil {
+		return runState{}
+	}
+	pid := findInit(grp)
+	if pid == 0 {
+		return runState{}
+	}
+	own, _ := os.Readlink("/proc/self/ns/net")
+	net, _ := os.Readlink(fmt.Sprintf("/proc/%d/ns/net", pid))
+	return runState{PID: pid, StartTime: startTime(pid), OwnNet: net != own, Ready: true}
 }
 
 func (e *Engine) writeRun(name string, r runState) error {
-	r.Boot = bootID()
-	return store.WriteJSON(e.paths.RunFile(name), r)
+	r.Version, r.Guest, r.Root, r.Boot = runVersion, name, e.paths.Root, bootID()
+	return store.WriteHint(e.paths.RunFile(name), r)
 }
 
 // bootID tells this boot of the host from others (random(4)).

@@ -125,7 +125,7 @@ func (e *Engine) RemoveTemplate(name string) error {
 	for _, n := range e.names() {
 		rec, err := e.readRecord(n)
 		if err != nil {
-			return err
+			return &OpError{Op: "remove template", Target: name, Err: fmt.Errorf("guest %q may be cloned from it: %w", n, err)}
 		}
 		if rec != nil && rec.TemplateKey != "" && rec.Spec.Template.Name == name {
 			return &OpError{Op: "remove template", Target: name, Err: fmt.Errorf("guest %q is cloned from it", n), Hint: "vsl rm removes guests"}

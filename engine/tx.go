@@ -6,11 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
-	"slices"
-	"time"
 
-	"vsl/engine/rootfs"
 	"vsl/engine/store"
 )
 
@@ -18,39 +14,17 @@ import (
 // so far. The journal on disk says the same, for when this process is killed.
 type tx struct {
 	lock    *store.Lock
-	journal *store.Journal
+	journal *store.Journal // nil until there is something to undo
 	undos   []undo
+	fresh   bool // the guest is made in this run: until its end the mark says so
 	context bool // the context was made in this run
+	ended   bool // it was ended, and not made anew
 	undid   bool // an unfinished run of the guest was undone first
 
 	unwritten bool // the record has changed since it was written
-	unsynced  bool // the record was written: make it durable at the end
+	unsynced  bool // the record was written: make its name durable at the end
+	lazy      bool // and itself as well
 }
-
-// undo is a journal entry: how to take one step back. All it needs is in it,
-// because the process that executes it may not be the one that wrote it.
-type undo struct {
-	Op     undoOp  `json:"undo"`
-	Dev    string  `json:"dev,omitempty"`
-	Prefix string  `json:"prefix,omitempty"`
-	Limits *Limits `json:"limits,omitempty"`
-
-	doomed bool // when undoing: the context goes too
-}
-
-type undoOp string
-
-const (
-	undoCreate  undoOp = "remove guest"    // its folder and its xid
-	undoContext undoOp = "release context" // processes, cgroup, hints
-	undoAddress undoOp = "remove address"
-	undoLimits  undoOp = "restore limits"
-	undoClone   undoOp = "remove clone"
-)
-
-// rollbackTime bounds an undo. It runs to its end even when the run was
-// cancelled: a half-undone guest is worse than a slow Ctrl-C.
-const rollbackTime = 60 * time.Second
 
 // within runs fn with the guest locked and journalled. When fn fails, what it
 // acquired is undone in reverse. Inside another within of the same handle it
@@ -64,10 +38,14 @@ func (g *guest) within(ctx context.Context, create bool, fn func() error) error 
 	}
 	err := fn()
 	if err == nil || g.e.keepFailed {
-		err = errors.Join(err, g.write()) // a full disk fails here, and the run is undone
+		err = errors.Join(err, g.commit()) // a full disk fails here, and the run is undone
 	}
 	if err == nil || g.e.keepFailed {
-		return errors.Join(err, g.commit())
+		defer g.end()
+		if g.tx.journal == nil {
+			return err
+		}
+		return errors.Join(err, g.tx.journal.Done())
 	}
 	return errors.Join(err, g.rollback(ctx))
 }
@@ -115,7 +93,8 @@ func (g *guest) begin(ctx context.Context, create bool) error {
 		if g.tx.journal != nil {
 			err = errors.Join(err, g.tx.journal.Done()) // nothing was done yet
 		}
-		if create && g.rec == nil {
+		if g.tx.fresh {
+			os.Remove(g.e.paths.Begun(name))
 			os.Remove(g.e.paths.Guest(name))
 		}
 		g.end()
@@ -124,10 +103,16 @@ func (g *guest) begin(ctx context.Context, create bool) error {
 	return nil
 }
 
-// start reads the guest's state under its lock and begins the journal.
+// start reads the guest's state under its lock, and notes that a new one is begun.
 func (g *guest) start(create bool) (err error) {
 	name := g.spec.Name
-	if g.rec, err = g.e.readRecord(name); err != nil {
+	g.rec, err = g.e.readRecord(name)
+	if d := asDamage(err); d != nil && !d.Newer && g.damage != nil {
+		g.damage, err = d, nil
+		g.run, err = g.e.readRun(name)
+		return err
+	}
+	if err != nil {
 		return err
 	}
 	if g.run, err = g.e.readRun(name); err != nil {
@@ -137,54 +122,85 @@ func (g *guest) start(create bool) (err error) {
 		os.Remove(g.e.paths.Guest(name))
 		return unknownGuest(name, g.e.names())
 	}
-	if g.tx.journal, err = store.CreateJournal(g.e.paths.Journal(name)); err != nil {
+	if g.rec != nil {
+		return g.e.keepXID(g.rec)
+	}
+	g.tx.fresh = true
+	if err := g.undoable(undo{Op: undoCreate}); err != nil {
 		return err
 	}
-	if g.rec == nil {
-		return g.undoable(undo{Op: undoCreate})
+	if err := os.WriteFile(g.e.paths.Begun(name), nil, 0o600); err != nil {
+		return &OpError{Op: "create guest", Target: name, Err: pathCause(err)}
 	}
 	return nil
 }
 
 // undoable notes how to undo the step that is about to act.
-func (g *guest) undoable(u undo) error {
+func (g *guest) undoable(u undo) (err error) {
 	g.tx.undos = append(g.tx.undos, u)
+	if g.tx.journal == nil {
+		head := journalHead{Version: journalVersion, Guest: g.spec.Name, Root: g.e.paths.Root, Boot: bootID()}
+		if g.tx.journal, err = store.CreateJournal(g.e.paths.Journal(g.spec.Name), head); err != nil {
+			return err
+		}
+	}
 	return g.tx.journal.Add(u)
 }
 
 // ending notes that the context is about to end. A full disk is no reason to
 // let it live: gc also finds what a killed end leaves without a journal.
 func (g *guest) ending() {
+	g.tx.ended = true
 	if err := g.undoable(undo{Op: undoContext}); err != nil {
 		g.e.log.Warn().Str("guest", g.spec.Name).Err(err).Msg("going on without a journal")
 	}
 }
 
+// commit makes what was done last. Until it is done the journal stays, so that a run
+// whose last write fails is undone like any other.
 func (g *guest) commit() error {
-	defer g.end()
+	p, name := g.e.paths, g.spec.Name
+	if err := g.write(); err != nil {
+		if !g.tx.ended {
+			return err
+		}
+		// There is nothing to go back to, and to stop a guest takes no room on a disk.
+		g.e.log.Warn().Str("guest", name).Err(err).Msg("it is down, which its record does not say")
+		return nil
+	}
 	if g.run.Net != nil && g.run.PID == 0 { // bound by a primitive alone: for the boot to come
 		if err := g.e.writeRun(g.spec.Name, g.run); err != nil {
 			return err
 		}
 	}
-	if g.tx.unsynced {
-		p := g.e.paths
-		if err := store.Sync(p.Record(g.spec.Name), p.Guest(g.spec.Name), p.Guests()); err != nil {
+	var sync []string
+	if g.tx.lazy {
+		sync = append(sync, p.Record(name))
+	}
+	if g.tx.fresh && g.rec != nil {
+		if err := store.Remove(p.Begun(name)); err != nil {
 			return err
 		}
+		sync = append(sync, p.Guest(name), p.Guests())
+	} else if g.tx.unsynced {
+		sync = append(sync, p.Guest(name))
 	}
-	return g.tx.journal.Done()
+	return store.Sync(sync...)
 }
 
 func (g *guest) rollback(ctx context.Context) error {
 	defer g.end()
 	err := g.e.undoAll(ctx, g.spec.Name, g.tx.undos)
 	if err != nil {
-		g.tx.journal.Close()
+		if g.tx.journal != nil {
+			g.tx.journal.Close()
+		}
 		return fmt.Errorf("undo of %s is not complete; vsl gc finishes it: %w", g.spec.Name, err)
 	}
-	if err := g.tx.journal.Done(); err != nil {
-		return err
+	if g.tx.journal != nil {
+		if err := g.tx.journal.Done(); err != nil {
+			return err
+		}
 	}
 	g.rec, _ = g.e.readRecord(g.spec.Name)
 	g.run, _ = g.e.readRun(g.spec.Name)
@@ -201,92 +217,4 @@ func (g *guest) end() {
 		g.tx.lock.Unlock()
 		g.tx = nil
 	}
-}
-
-// recover undoes an unfinished run of a guest whose lock the caller holds. It
-// tells whether there was one, and whether that removed the guest's folder, and
-// with it the lock.
-func (e *Engine) recover(ctx context.Context, name string) (undid, removed bool, err error) {
-	undos, err := store.ReadJournal[undo](e.paths.Journal(name))
-	if err != nil {
-		return false, false, err
-	}
-	if len(undos) > 0 {
-		e.log.Info().Str("guest", name).Int("steps", len(undos)).Msg("undoing a run that did not finish")
-		if err := e.undoAll(ctx, name, undos); err != nil {
-			return false, false, err
-		}
-	}
-	if err := store.Remove(e.paths.Journal(name)); err != nil {
-		return false, false, err
-	}
-	_, err = os.Lstat(e.paths.Guest(name))
-	return len(undos) > 0, errors.Is(err, fs.ErrNotExist), nil
-}
-
-// undoAll takes the steps back in reverse. Each undo is idempotent, and one
-// that fails does not keep the others from running.
-func (e *Engine) undoAll(ctx context.Context, name string, undos []undo) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), rollbackTime)
-	defer cancel()
-	var errs []error
-	for i := len(undos) - 1; i >= 0; i-- {
-		u := undos[i]
-		u.doomed = slices.ContainsFunc(undos[:i], func(v undo) bool { return v.Op == undoContext })
-		if err := e.undo(ctx, name, u); err != nil {
-			errs = append(errs, fmt.Errorf("%s: %w", u.Op, err))
-		}
-	}
-	return errors.Join(errs...)
-}
-
-func (e *Engine) undo(ctx context.Context, name string, u undo) error {
-	switch u.Op {
-	case undoCreate:
-		return e.removeGuest(name)
-	case undoContext:
-		return e.release(ctx, name)
-	case undoAddress:
-		return removeAddr(u.Dev, u.Prefix)
-	case undoLimits:
-		return e.restoreLimits(name, u.Limits, u.doomed)
-	case undoClone:
-		return e.removeClone(name)
-	}
-	return fmt.Errorf("unknown undo %q: the journal is from another version of vsl", u.Op)
-}
-
-// removeGuest removes a guest's folder and xid. The folder is renamed first, so
-// that a killed removal is never taken for a guest; gc sweeps the rest.
-func (e *Engine) removeGuest(name string) error {
-	doomed := filepath.Join(e.paths.Guests(), fmt.Sprintf("%s%s-%d", doomedPrefix, name, os.Getpid()))
-	err := os.Rename(e.paths.Guest(name), doomed)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return &OpError{Op: "remove guest", Target: name, Err: err}
-	}
-	if err := e.freeXIDs(name); err != nil {
-		return err
-	}
-	return rootfs.RemoveTree(doomed)
-}
-
-// doomedPrefix begins the name of a guest folder that is being removed.
-const doomedPrefix = ".rm-"
-
-// freeXIDs gives back every xid that a guest claimed: at most one, but a killed
-// run may not have written down which.
-func (e *Engine) freeXIDs(name string) error {
-	xids, err := store.Names(e.paths.XIDs())
-	if err != nil {
-		return err
-	}
-	for _, x := range xids {
-		p := filepath.Join(e.paths.XIDs(), x)
-		if owner, err := os.Readlink(p); err == nil && owner == name {
-			if err := store.Remove(p); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
 }

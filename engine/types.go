@@ -274,7 +274,8 @@ const (
 	StateStopped  State = "stopped"
 	StateRunning  State = "running"
 	StateFrozen   State = "frozen"
-	StateFailed   State = "failed" // it did not come up and was kept as it was then, running or not
+	StateBroken   State = "unreadable" // its record cannot be read
+	StateFailed   State = "failed"     // it did not come up and was kept as it was then, running or not
 )
 
 // Failure says how far a guest came that failed to come up and was kept.

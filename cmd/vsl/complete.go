@@ -22,7 +22,7 @@ func (a *app) guestNames() []string {
 	if err != nil {
 		return nil
 	}
-	guests, err := e.List()
+	guests, _, err := e.List()
 	if err != nil {
 		return nil
 	}

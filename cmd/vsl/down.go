@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -30,14 +31,23 @@ func (o *selection) flags(cmd *cobra.Command) {
 	cmd.Flags().BoolVar(&o.json, "json", false, "print what was done as JSON")
 }
 
-// selected opens the engine and names the guests that a verb is for.
-func (a *app) selected(args []string, o selection) (*engine.Engine, []string, error) {
-	e, err := a.engine(false)
-	if err != nil {
-		return nil, nil, err
+// selected opens the engine and names the guests that a verb is for; bad are those
+// of them that cannot be read.
+func (a *app) selected(args []string, o selection) (e *engine.Engine, names []string, bad []*engine.Damage, err error) {
+	if e, err = a.engine(false); err != nil {
+		return nil, nil, nil, err
 	}
-	names, err := selectGuests(e, args, o.all)
-	return e, names, err
+	names, bad, err = selectGuests(e, args, o.all)
+	return e, names, bad, err
+}
+
+// joined makes one error of guests that cannot be read.
+func joined(bad []*engine.Damage) error {
+	var errs []error
+	for _, d := range bad {
+		errs = append(errs, d)
+	}
+	return errors.Join(errs...)
 }
 
 func (a *app) downCommand() *cobra.Command {
@@ -60,9 +70,12 @@ func (a *app) downCommand() *cobra.Command {
 }
 
 func (a *app) runDown(ctx context.Context, args []string, o downOptions) error {
-	e, names, err := a.selected(args, o.selection)
+	e, names, bad, err := a.selected(args, o.selection)
 	if err != nil {
 		return err
+	}
+	for _, d := range bad { // what runs of them can be brought down all the same
+		names = append(names, d.Guest)
 	}
 	return a.bringDown(ctx, e, names, engine.DownOptions{Parallel: o.parallel}, o.json)
 }
@@ -82,26 +95,30 @@ func (a *app) bringDown(ctx context.Context, e *engine.Engine, names []string, o
 // selectGuests turns arguments into names of guests: a guest's name or xid, or
 // the recipe that guests came from. Names after a recipe choose among its guests,
 // as with vsl up.
-func selectGuests(e *engine.Engine, args []string, all bool) ([]string, error) {
+func selectGuests(e *engine.Engine, args []string, all bool) (names []string, bad []*engine.Damage, err error) {
 	if all == (len(args) > 0) {
-		return nil, &usageError{msg: "give the names of guests, or --all", hint: "vsl ls lists them"}
+		return nil, nil, &usageError{msg: "give the names of guests, or --all", hint: "vsl ls lists them"}
 	}
-	guests, err := e.List()
+	guests, unread, err := e.List()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	var names []string
 	if all {
 		for _, g := range guests {
 			names = append(names, g.Name())
 		}
-		return names, nil
+		return names, unread, nil
 	}
 	var named, from []string
 	for _, arg := range args {
 		g, err := e.Lookup(arg)
 		if err == nil {
 			named = append(named, g.Name())
+			continue
+		}
+		var d *engine.Damage
+		if errors.As(err, &d) {
+			bad = append(bad, d)
 			continue
 		}
 		of, perr := e.PoolGuests(arg)
@@ -111,20 +128,20 @@ func selectGuests(e *engine.Engine, args []string, all bool) ([]string, error) {
 		}
 		of = guestsFrom(e, guests, arg)
 		if len(of) == 0 {
-			return nil, err
+			return nil, nil, err
 		}
 		from = append(from, of...)
 	}
 	if from == nil || named == nil {
-		return append(from, named...), nil
+		return append(from, named...), bad, nil
 	}
 	for _, name := range named {
 		if !slices.Contains(from, name) {
-			return nil, &usageError{msg: fmt.Sprintf("guest %s was not brought up from the recipe that is given", name),
+			return nil, nil, &usageError{msg: fmt.Sprintf("guest %s was not brought up from the recipe that is given", name),
 				hint: "name guests alone, or a recipe and some of its guests"}
 		}
 	}
-	return named, nil
+	return named, bad, nil
 }
 
 // guestsFrom gives the guests that were brought up from a recipe.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -32,18 +33,28 @@ func (a *app) runLs(ctx context.Context, json bool) error {
 	if err != nil {
 		return err
 	}
-	guests, err := e.List()
+	guests, bad, err := e.List()
 	if err != nil {
 		return err
 	}
 	all := []statusJSON{}
 	for _, g := range guests {
 		s, err := g.Status(ctx)
+		var d *engine.Damage
+		if errors.As(err, &d) {
+			bad = append(bad, d)
+			continue
+		}
 		if err != nil {
 			return err
 		}
 		all = append(all, forJSON(s))
 	}
+	for _, d := range bad {
+		all = append(all, forJSON(engine.Status{Name: d.Guest, State: engine.StateBroken, IP: []string{}}))
+	}
+	slices.SortStableFunc(all, func(a, b statusJSON) int { return strings.Compare(a.Name, b.Name) })
+	defer a.tellBad(bad)
 	if json {
 		return a.ui.json(all)
 	}
@@ -59,14 +70,28 @@ func (a *app) runLs(ctx context.Context, json bool) error {
 		}
 		return append(r, uptime)
 	}
+	xid := func(n int) string {
+		if n == 0 {
+			return "-"
+		}
+		return strconv.Itoa(n)
+	}
 	rows := [][]string{row("NAME", "XID", "STATE", "PID", "IP", "TEMPLATE", "POOL", "UPTIME")}
 	for _, j := range all {
 		s := j.Status
-		rows = append(rows, row(s.Name, strconv.Itoa(s.XID), stateWords(s), dash(pid(s)), dash(strings.Join(s.IP, " ")),
+		rows = append(rows, row(s.Name, xid(s.XID), stateWords(s), dash(pid(s)), dash(strings.Join(s.IP, " ")),
 			dash(s.Template), dash(s.Pool), dash(uptime(s))))
 	}
 	a.ui.table(rows)
 	return nil
+}
+
+// tellBad names the guests that cannot be read, and what to do about them.
+func (a *app) tellBad(bad []*engine.Damage) {
+	for _, d := range bad {
+		a.ui.note("%v", d)
+		a.ui.note("  %s", d.Hint)
+	}
 }
 
 // statusJSON is a status whose since is there, as null, for stopped guests too.

@@ -28,6 +28,7 @@ func (a *app) planCommand() *cobra.Command {
 		Long: "Shows what vsl up would do, and does nothing. Each guest has a mark: + is made and brought up,\n" +
 			"> is brought up, ~ is changed while it runs, ! runs and differs in what needs a restart, = is as declared.\n" +
 			"-/+ is made anew: a pool's guest that differs, or what --keep left of a failed one. - is a pool's that is brought down.\n" +
+			"x is one whose record in the state root cannot be read; what it is lies untouched.\n" +
 			"With -v each step is listed, and with -vv below each boot the system calls of its child until pid 1\n" +
 			"runs, as strace would show them: in <> is what only the run knows, numbers are those that errors name.\n" +
 			"--json has them then as \"calls\" of the step. With --out the plan is written into a file, which vsl up --plan carries out,\n" +
@@ -68,7 +69,7 @@ func (a *app) runPlan(ctx context.Context, recipe string, names []string, o plan
 	if err != nil {
 		return err
 	}
-	if o.out != "" {
+	if o.out != "" && len(p.Bad) == 0 {
 		if err := a.savePlan(o.out, l, names, p); err != nil {
 			return err
 		}
@@ -80,6 +81,9 @@ func (a *app) runPlan(ctx context.Context, recipe string, names []string, o plan
 		err = a.ui.json(p)
 	} else {
 		a.printPlan(p)
+	}
+	if err == nil && len(p.Bad) > 0 {
+		return errors.Join(p.Bad...)
 	}
 	if err == nil && o.exitCode && p.Changes() {
 		return &codeError{2}
@@ -144,7 +148,11 @@ func (a *app) printPlan(p *engine.Plan) {
 		if len(g.After) > 0 {
 			after = "after " + strings.Join(g.After, ", ")
 		}
-		rows = append(rows, []string{string(g.Change), "guest " + g.Name, strings.Join(g.Reasons, "; "), after})
+		why := strings.Join(g.Reasons, "; ")
+		if g.Change == engine.ChangeBroken {
+			why = "cannot be read, and is left as it is"
+		}
+		rows = append(rows, []string{string(g.Change), "guest " + g.Name, why, after})
 		if a.verbose > 0 {
 			steps[len(rows)-1] = g.Steps
 		}
@@ -160,6 +168,9 @@ func (a *app) printPlan(p *engine.Plan) {
 	}
 	if n := counts[engine.ChangeDown]; n > 0 {
 		summary += fmt.Sprintf(", %d to take down", n)
+	}
+	if len(p.Bad) > 0 {
+		summary += fmt.Sprintf(", %d that cannot be read", len(p.Bad))
 	}
 	a.ui.printf("%s, %d as declared\n", summary, counts[engine.ChangeNone])
 }

@@ -49,14 +49,18 @@ type reboot struct {
 }
 
 func (a *app) runRestart(ctx context.Context, args []string, o restartOptions) error {
-	e, names, err := a.selected(args, o.selection)
+	e, names, bad, err := a.selected(args, o.selection)
 	if err != nil {
 		return err
+	}
+	if len(bad) > 0 && !o.all {
+		return joined(bad)
 	}
 	if names, err = withoutSpare(ctx, e, names, args); err != nil {
 		return err
 	}
 	names, left := withoutRecipe(e, "restart", names)
+	left = errors.Join(left, joined(bad))
 	if left != nil && !o.all {
 		return left
 	}

@@ -11,37 +11,46 @@ import (
 
 type rmOptions struct {
 	selection
-	force bool
+	force int
 }
 
 func (a *app) rmCommand() *cobra.Command {
 	var o rmOptions
 	cmd := &cobra.Command{
-		Use:     "rm [-f] NAME…|RECIPE [NAME…]|--all",
-		Short:   "remove guests and all they wrote",
-		Long:    "Removes guests and all they wrote. A running guest is refused without -f, which shuts it down first.",
+		Use:   "rm [-f] NAME…|RECIPE [NAME…]|--all",
+		Short: "remove guests and all they wrote",
+		Long: "Removes guests and all they wrote. A running guest is refused without -f, which shuts it down first.\n" +
+			"A guest whose destroy flow fails is kept, and so is one whose record or kept recipe cannot be read, as its\n" +
+			"destroy flow is not known then: -ff removes it all the same. --all never removes what has no readable record.",
 		Example: "  vsl rm web1\n  vsl rm -f --all",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.debugged(o.debugOptions, func() error { return a.runRm(cmd.Context(), args, o) })
 		},
 	}
 	cmd.ValidArgsFunction = a.completeGuests
-	cmd.Flags().BoolVarP(&o.force, "force", "f", false, "shut running guests down first")
+	cmd.Flags().CountVarP(&o.force, "force", "f", "shut running guests down first; twice, remove also what its destroy flow fails for")
 	o.flags(cmd)
 	return cmd
 }
 
 func (a *app) runRm(ctx context.Context, args []string, o rmOptions) error {
-	e, names, err := a.selected(args, o.selection)
+	e, names, bad, err := a.selected(args, o.selection)
 	if err != nil {
 		return err
 	}
-	if !o.force {
+	if o.force == 0 {
 		if err := errors.Join(running(ctx, e, names)...); err != nil {
 			return err
 		}
 	}
-	return a.bringDown(ctx, e, names, engine.DownOptions{Remove: true, Force: o.force}, o.json)
+	if o.force > 1 && !o.all {
+		for _, d := range bad {
+			names = append(names, d.Guest)
+		}
+		bad = nil
+	}
+	err = a.bringDown(ctx, e, names, engine.DownOptions{Remove: true, Force: o.force > 1}, o.json)
+	return errors.Join(err, joined(bad))
 }
 
 // running gives an error for each guest that runs.

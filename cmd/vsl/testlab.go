@@ -42,7 +42,7 @@ func (x *lab) close() error {
 	}
 	var errs []error
 	if x.e != nil {
-		if guests, err := x.e.List(); err != nil || len(guests) > 0 {
+		if guests, bad, err := x.e.List(); err != nil || len(guests)+len(bad) > 0 {
 			return errors.Join(err, &engine.OpError{Op: "remove the tests' state", Target: x.temp, Err: engine.ErrRunning,
 				Hint: "vsl --root " + filepath.Join(x.temp, "root") + " rm -f --all takes it down"})
 		}
@@ -140,8 +140,8 @@ func (b *labBench) down(ctx context.Context, r *test.Loaded, names []string, o e
 			}
 		}
 	}
-	names, err := selectGuests(b.e, names, false)
-	if err != nil {
+	names, bad, err := selectGuests(b.e, names, false)
+	if err = errors.Join(err, joined(bad)); err != nil {
 		return err
 	}
 	flows := &keptFlows{a: b.a, e: b.e}

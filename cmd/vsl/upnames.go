@@ -14,7 +14,7 @@ func namesGuest(e *engine.Engine, arg string) bool {
 	if _, err := findRecipe(arg); err == nil {
 		return false
 	}
-	if _, err := e.Lookup(arg); err == nil {
+	if _, err := e.Lookup(arg); err == nil || errors.As(err, new(*engine.Damage)) {
 		return true
 	}
 	of, err := e.PoolGuests(arg)
@@ -28,9 +28,12 @@ func (a *app) runUpNames(ctx context.Context, e *engine.Engine, args []string, o
 		return &usageError{msg: "a guest that is named comes up with what its recipe was given last: -p, --params and --allow-host go with a recipe",
 			hint: "vsl up RECIPE takes them; vsl status tells a guest's recipe"}
 	}
-	names, err := selectGuests(e, args, o.all)
+	names, bad, err := selectGuests(e, args, o.all)
 	if err != nil {
 		return err
+	}
+	if len(bad) > 0 && !o.all {
+		return joined(bad)
 	}
 	if names, err = withoutSpare(ctx, e, names, args); err != nil {
 		return err
@@ -40,10 +43,14 @@ func (a *app) runUpNames(ctx context.Context, e *engine.Engine, args []string, o
 			return err
 		}
 		if len(names) == 0 {
+			if len(bad) > 0 {
+				return joined(bad)
+			}
 			a.ui.note("every guest runs, or there is none")
 		}
 	}
 	names, left := withoutRecipe(e, "bring up", names)
+	left = errors.Join(left, joined(bad))
 	if left != nil && !o.all {
 		return left
 	}

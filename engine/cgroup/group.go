@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -40,6 +41,14 @@ func (g *Group) in(root string) string { return filepath.Join(root, g.base, g.na
 func (g *Group) Exists() bool {
 	st, err := os.Lstat(g.Path())
 	return err == nil && st.IsDir()
+}
+
+// ExistsAnywhere is Exists for a context of which only a group on v1 may be left.
+func (g *Group) ExistsAnywhere() bool {
+	return slices.ContainsFunc(g.layout.roots(), func(root string) bool {
+		_, err := os.Lstat(g.in(root))
+		return err == nil
+	})
 }
 
 // Create makes the context, with what is above it. A context that exists is an

@@ -184,6 +184,21 @@ func (l *Layout) Groups(base string) ([]string, error) {
 	return slices.Compact(out), nil
 }
 
+// Bases lists the bases that have contexts, of those whose names begin so.
+func (l *Layout) Bases(prefix string) ([]string, error) {
+	entries, err := os.ReadDir(filepath.Join(l.Unified, l.Base))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, sys.Op("list cgroups", l.Base, err)
+	}
+	var out []string
+	for _, e := range entries {
+		if e.IsDir() && strings.HasPrefix(e.Name(), prefix) {
+			out = append(out, e.Name())
+		}
+	}
+	return out, nil
+}
+
 // roots gives every hierarchy's mount point once, v2 first.
 func (l *Layout) roots() []string { return append([]string{l.Unified}, l.v1Roots()...) }
 

@@ -16,19 +16,39 @@ import (
 // of every listing.
 const tempPrefix = ".tmp-"
 
-// WriteJSON replaces path by v as JSON, whole or not at all: temporary file and
-// rename. Killing the writer loses nothing; for power failures call Sync once
-// all that belongs together is written.
+// WriteJSON replaces path by v as JSON, whole or not at all: temporary file,
+// fsync and rename. Neither killing the writer nor a power cut leaves a part of it;
+// that the new one is there after a power cut takes a Sync of its folder.
 func WriteJSON(path string, v any) error {
+	data, err := encode(path, v)
+	if err != nil {
+		return err
+	}
+	return WriteFile(path, data)
+}
+
+// WriteHint is WriteJSON for what may be lost: a power cut can leave anything of
+// it, and who reads it has to do without.
+func WriteHint(path string, v any) error {
+	data, err := encode(path, v)
+	if err != nil {
+		return err
+	}
+	return replace(path, data, false)
+}
+
+func encode(path string, v any) ([]byte, error) {
 	data, err := json.MarshalIndent(v, "", "  ")
 	if err != nil {
-		return sys.Op("encode", path, err)
+		return nil, sys.Op("encode", path, err)
 	}
-	return WriteFile(path, append(data, '\n'))
+	return append(data, '\n'), nil
 }
 
 // WriteFile is WriteJSON for bytes. The file is 0600.
-func WriteFile(path string, data []byte) (err error) {
+func WriteFile(path string, data []byte) error { return replace(path, data, true) }
+
+func replace(path string, data []byte, durable bool) (err error) {
 	dir := filepath.Dir(path)
 	f, err := os.CreateTemp(dir, fmt.Sprintf("%s%s-*-%d", tempPrefix, filepath.Base(path), os.Getpid()))
 	if err != nil {
@@ -42,6 +62,11 @@ func WriteFile(path string, data []byte) (err error) {
 	}()
 	if _, err = f.Write(data); err != nil {
 		return sys.Op("write", path, cause(err))
+	}
+	if durable {
+		if err = f.Sync(); err != nil {
+			return sys.Op("write to disk", path, cause(err))
+		}
 	}
 	if err = f.Close(); err != nil {
 		return sys.Op("write", path, cause(err))
@@ -68,14 +93,42 @@ func Sync(paths ...string) error {
 	return nil
 }
 
-// ReadJSON fills v from path. A missing file is fs.ErrNotExist.
-func ReadJSON(path string, v any) error {
+// ErrDamaged says that a file holds something else than was written into it.
+var ErrDamaged = errors.New("it is damaged")
+
+// ErrNewer says that a newer vsl wrote a file.
+var ErrNewer = errors.New("a newer version of vsl wrote it")
+
+// ReadJSON fills v from path, whose "version" may be at most newest; none counts
+// as 0. A missing file is fs.ErrNotExist, one that cannot be understood ErrDamaged,
+// and one of a newer version ErrNewer: of that nothing else is looked at.
+func ReadJSON(path string, newest int, v any) error {
 	data, err := os.ReadFile(path)
 	if err != nil {
 		return sys.Op("read", path, cause(err))
 	}
+	if err := Decode(data, newest, v); err != nil {
+		return sys.Op("read", path, err)
+	}
+	return nil
+}
+
+// Decode is ReadJSON for what was read already.
+func Decode(data []byte, newest int, v any) error {
+	if len(data) == 0 {
+		return fmt.Errorf("%w: it is empty", ErrDamaged)
+	}
+	var head struct {
+		Version int `json:"version"`
+	}
+	if err := json.Unmarshal(data, &head); err != nil {
+		return fmt.Errorf("%w: %w", ErrDamaged, err)
+	}
+	if head.Version > newest {
+		return fmt.Errorf("%w: its version is %d, and this vsl knows %d", ErrNewer, head.Version, newest)
+	}
 	if err := json.Unmarshal(data, v); err != nil {
-		return &sys.OpError{Op: "read", Target: path, Err: err, Hint: "the file is damaged; vsl rm removes the guest"}
+		return fmt.Errorf("%w: %w", ErrDamaged, err)
 	}
 	return nil
 }

@@ -20,6 +20,9 @@ const (
 	DefaultRun  = "/run/vsl"
 )
 
+// BasePrefix begins the name of every root's contexts; see Base.
+const BasePrefix = "vsl"
+
 // Paths is the layout of one state root.
 type Paths struct {
 	Root string // absolute and without links, whether it exists yet or not
@@ -93,10 +96,10 @@ const maxLinks = 40
 // share a name.
 func (p Paths) Base() string {
 	if p.Root == DefaultRoot {
-		return "vsl"
+		return BasePrefix
 	}
 	sum := sha256.Sum256([]byte(p.Root))
-	return "vsl-" + hex.EncodeToString(sum[:4])
+	return BasePrefix + "-" + hex.EncodeToString(sum[:4])
 }
 
 // Guests, Templates, XIDs and Cache are the folders below the root.
@@ -107,9 +110,11 @@ func (p Paths) XIDs() string      { return filepath.Join(p.Root, "xids") }
 // SecretKey is the key by which it can be told whether a secret has changed.
 func (p Paths) SecretKey() string { return filepath.Join(p.Root, "secret.key") }
 
-// Guest is the folder of one guest; the other methods give what is in it.
+// Guest is the folder of one guest; the other methods give what is in it. Begun is a
+// mark that the run which makes the guest has not come to its end.
 func (p Paths) Guest(name string) string   { return filepath.Join(p.Guests(), name) }
 func (p Paths) Record(name string) string  { return filepath.Join(p.Guest(name), "guest.json") }
+func (p Paths) Begun(name string) string   { return filepath.Join(p.Guest(name), ".begun") }
 func (p Paths) Data(name string) string    { return filepath.Join(p.Guest(name), "data.json") }
 func (p Paths) Recipe(name string) string  { return filepath.Join(p.Guest(name), "recipe") }
 func (p Paths) Console(name string) string { return filepath.Join(p.Guest(name), "console.log") }
@@ -128,6 +133,13 @@ func (p Paths) Ensure() error {
 		}
 	}
 	return nil
+}
+
+// RemoveEmpty takes the folders away that have nothing in them.
+func (p Paths) RemoveEmpty() {
+	for _, d := range []string{p.Guests(), p.Templates(), p.XIDs(), p.Run, p.Root} {
+		os.Remove(d)
+	}
 }
 
 // ValidName tells whether a guest or template may be called so: it becomes a

@@ -66,6 +66,15 @@ func (p Paths) firstXID() int {
 	return int(h.Sum32() % (MaxXID - MinXID + 1))
 }
 
+// ClaimXID makes the link of an xid that a guest has already. That somebody has it is
+// no error.
+func (p Paths) ClaimXID(xid int, name string) error {
+	if err := os.Symlink(name, p.xidPath(xid)); err != nil && !errors.Is(err, fs.ErrExist) {
+		return sys.Op("claim xid", strconv.Itoa(xid), cause(err))
+	}
+	return nil
+}
+
 // FreeXID gives an xid back if it belongs to name.
 func (p Paths) FreeXID(xid int, name string) error {
 	if owner, err := os.Readlink(p.xidPath(xid)); err != nil || owner != name {
