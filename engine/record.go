@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"time"
@@ -131,7 +132,13 @@ func (e *Engine) readRun(name string) (runState, error) {
 // ownHint tells whether a hint of this boot is this guest's.
 func (e *Engine) ownHint(name string, r runState) bool {
 	if r.Version > 0 {
-		return r.Guest == name && r.Root == e.paths.Root
+		// Of a root that was moved while the guest ran it still tells what runs; of a
+		// copy, the one that it was copied from has it.
+		if r.Root != e.paths.Root {
+			_, err := os.Lstat(filepath.Join(r.Root, "guests", name))
+			return r.Guest == name && errors.Is(err, fs.ErrNotExist)
+		}
+		return r.Guest == name
 	}
 	return r.PID == 0 || (&guest{e: e, spec: &Spec{Name: name}}).member(r.PID)
 }

@@ -106,25 +106,48 @@ func (g *guest) takeSecrets() error {
 	return nil
 }
 
-// secretMAC tells one text of a guest's secret from another to who has the key.
-// Equal secrets of two guests have different ones.
+// secretMAC tells one text of a guest's secret from another to who has the key, which
+// its beginning names. Equal secrets of two guests have different ones.
 func secretMAC(key []byte, guest, name string, text []byte) string {
 	h := hmac.New(sha256.New, key)
 	fmt.Fprintf(h, "%q %q ", guest, name)
 	h.Write(text)
-	return hex.EncodeToString(h.Sum(nil))
+	return keyName(key) + hex.EncodeToString(h.Sum(nil))
+}
+
+func keyName(key []byte) string {
+	sum := sha256.Sum256(key)
+	return hex.EncodeToString(sum[:4]) + ":"
+}
+
+// sameSecret tells whether a text is the one that a MAC was made of. By another key
+// than the one there is now, as that was lost, nobody can tell, and it counts as the same.
+func sameSecret(key []byte, guest, name string, text []byte, mac string) bool {
+	now := secretMAC(key, guest, name, text)
+	id, _, named := strings.Cut(mac, ":")
+	if !named { // of before a MAC named its key
+		_, now, _ = strings.Cut(now, ":")
+		return hmac.Equal([]byte(now), []byte(mac))
+	}
+	return id+":" != keyName(key) || hmac.Equal([]byte(now), []byte(mac))
 }
 
 // secretKey is this root's key for MACs; nil without an error where there is
-// none and none is to be made.
+// none and none is to be made. One that is damaged is as good as none: it is put
+// aside for another.
 func (e *Engine) secretKey(create bool) ([]byte, error) {
 	path := e.paths.SecretKey()
 	key, err := os.ReadFile(path)
 	if err == nil && len(key) == sha256.Size {
 		return key, nil
 	}
-	if err == nil {
-		return nil, &OpError{Op: "read key of secrets", Target: path, Err: fmt.Errorf("it has %d bytes, not %d", len(key), sha256.Size), Hint: "remove it; the next boots make another"}
+	if err == nil && create {
+		e.log.Warn().Str("file", path).Msg("the key of secrets is damaged: it is put aside as " + filepath.Base(path) + ".damaged, and until the guests are restarted a changed secret is not seen")
+		if err = os.Rename(path, path+".damaged"); err == nil {
+			err = fs.ErrNotExist
+		}
+	} else if err == nil {
+		return nil, nil
 	}
 	if !errors.Is(err, fs.ErrNotExist) {
 		return nil, &OpError{Op: "read key of secrets", Target: path, Err: pathCause(err)}
@@ -179,7 +202,7 @@ func (g *guest) secretDiff() []string {
 			continue
 		}
 		text, err := s.read()
-		if err == nil && key != nil && secretMAC(key, g.spec.Name, name, text) != g.rec.SecretMACs[name] {
+		if err == nil && key != nil && !sameSecret(key, g.spec.Name, name, text, g.rec.SecretMACs[name]) {
 			diff(name, "changed")
 		}
 	}

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"bytes"
 	"os"
 	"path/filepath"
 	"strings"
@@ -71,8 +72,18 @@ func TestSecretKeyIsMadeOnce(t *testing.T) {
 	if err := os.WriteFile(e.paths.SecretKey(), []byte("short"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := e.secretKey(true); err == nil {
-		t.Error("a key that is cut off is taken")
+	if key, err := e.secretKey(true); err != nil || bytes.Equal(key, first) {
+		t.Errorf("a key that is cut off: %x, %v; want another one", key, err)
+	}
+	if put, err := os.ReadFile(e.paths.SecretKey() + ".damaged"); err != nil || len(put) == 0 {
+		t.Errorf("what was there is %x, %v; want it put aside", put, err)
+	}
+	key, _ := e.secretKey(false)
+	if !sameSecret(key, "web1", "pw", []byte("y"), a) {
+		t.Error("a secret counts as changed that nobody can tell of, as its key is lost")
+	}
+	if !sameSecret(first, "web1", "pw", []byte("x"), a[strings.Index(a, ":")+1:]) {
+		t.Error("a MAC of before they named their key is not known")
 	}
 }
 
