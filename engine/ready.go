@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"vsl/engine/internal/sys"
+	"vsl/engine/ipbind"
 	"vsl/engine/netdev"
 )
 
@@ -161,13 +162,17 @@ func (g *guest) attempt(p Probe) (func(context.Context) error, error) {
 	return nil, &SpecError{Pos: g.keyPos("ready"), Guest: g.spec.Name, Msg: fmt.Sprintf("unknown probe %q", p.Kind)}
 }
 
-// dial connects to a port of the guest: on its first address, or, for a guest
-// with a network of its own, from inside that.
+// dial connects to a port of the guest: on its first address, else on its private
+// loopback; for a guest with a network of its own, from inside that.
 func (g *guest) dial(ctx context.Context, port int) (net.Conn, error) {
 	if g.run.OwnNet {
 		return g.dialInside(ctx, port)
 	}
 	var d net.Dialer
+	if len(g.spec.Net.Addrs) == 0 {
+		lo := netdev.Loopback4(g.rec.XID)
+		d.LocalAddr, d.Control = &net.TCPAddr{IP: lo.AsSlice()}, sys.PacketPriority(ipbind.LocalPriority(lo))
+	}
 	return d.DialContext(ctx, "tcp", g.probed(port))
 }
 

@@ -84,8 +84,17 @@ func (q *request) do() (n int, text string, err error) {
 	case "getpeername":
 		sa, err := unix.Getpeername(q.FD)
 		return 0, address(sa), err
+	case "kind":
+		n, err := unix.GetsockoptInt(q.FD, unix.SOL_SOCKET, unix.SO_TYPE)
+		return n, "", err
 	case "rounds":
 		return q.rounds()
+	case "connections":
+		return q.connections()
+	case "stream":
+		return q.stream()
+	case "churn":
+		return 0, "", q.churn()
 	case "socketpair":
 		fds, err := unix.Socketpair(unix.AF_UNIX, q.Args[0], 0)
 		if err == nil {
@@ -180,34 +189,4 @@ func address(sa unix.Sockaddr) string {
 		return a.Name
 	}
 	return ""
-}
-
-// rounds sends datagrams between two sockets of the agent on its address and
-// gives the nanoseconds that one way took.
-func (q *request) rounds() (int, string, error) {
-	sa := sockaddr(-1, "v4!"+q.Addr)
-	a, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM, 0)
-	if err != nil {
-		return 0, "", err
-	}
-	defer unix.Close(a)
-	b, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM, 0)
-	if err != nil {
-		return 0, "", err
-	}
-	defer unix.Close(b)
-	if err := errors.Join(unix.Bind(a, sa), unix.Connect(b, sa)); err != nil {
-		return 0, "", err
-	}
-	buf := make([]byte, 64)
-	start := time.Now()
-	for range q.Args[0] {
-		if _, err := unix.Write(b, buf); err != nil {
-			return 0, "", err
-		}
-		if _, err := unix.Read(a, buf); err != nil {
-			return 0, "", err
-		}
-	}
-	return int(time.Since(start).Nanoseconds()) / q.Args[0], "", nil
 }

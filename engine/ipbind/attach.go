@@ -97,40 +97,45 @@ func borrow(cgroup int) *set {
 		}
 		s.programs = append(s.programs, program{found, at})
 	}
+	if slices.Contains(s.maps[:], nil) {
+		s.close()
+		return nil
+	}
 	return s
 }
 
-// takes says whether a program is of this version and has the set's map; the
-// first one decides which map that is.
+// takes says whether a program is of this version and has the set's maps; the
+// first one that uses a map decides which map that is.
 func (s *set) takes(p *ebpf.Program) bool {
 	info, err := p.Info()
 	if err != nil {
 		return false
 	}
 	ids, ok := info.MapIDs()
-	if !ok || len(ids) != 1 {
-		return false
-	}
-	m, err := ebpf.NewMapFromID(ids[0])
+	return ok && len(ids) > 0 && !slices.ContainsFunc(ids, func(id ebpf.MapID) bool { return !s.has(id) })
+}
+
+func (s *set) has(id ebpf.MapID) bool {
+	m, err := ebpf.NewMapFromID(id)
 	if err != nil {
 		return false
 	}
-	minfo, err := m.Info()
-	if err != nil || minfo.Name != mapName {
-		m.Close()
-		return false
-	}
-	if s.config == nil {
-		s.config = m
+	info, err := m.Info()
+	i := slices.IndexFunc(mapTable[:], func(t mapKind) bool { return err == nil && mapName(t) == info.Name })
+	if i >= 0 && s.maps[i] == nil {
+		s.maps[i] = m
 		return true
 	}
 	defer m.Close()
-	have, err := s.config.Info()
+	if i < 0 {
+		return false
+	}
+	have, err := s.maps[i].Info()
 	if err != nil {
 		return false
 	}
-	a, _ := have.ID()
-	return a == ids[0]
+	known, _ := have.ID()
+	return known == id
 }
 
 // attached gives vsl's own programs at one hook of the cgroup itself.
@@ -161,7 +166,7 @@ func (s *set) configure(cgroup int, a *addresses) error {
 		return err
 	}
 	a.Group, a.Level = id, uint32(level)
-	return s.config.Update(id, a, ebpf.UpdateExist)
+	return s.maps[configMap].Update(id, a, ebpf.UpdateExist)
 }
 
 // attach puts programs on the cgroup, or none. A context without addresses yet

@@ -111,3 +111,39 @@ func BenchmarkRoundTrip(b *testing.B) {
 		})
 	}
 }
+
+// What the programs and the counting cost: one connection, from socket to close.
+func BenchmarkConnection(b *testing.B) {
+	l := newLab(b)
+	host, guest := l.host(), l.guest(0x1001, true, "198.51.100.5")
+	for name, a := range map[string]*agent{"host": host, "guest": guest} {
+		b.Run(name, func(b *testing.B) {
+			for b.Loop() {
+				ns, _, err := a.do(request{Op: "connections", Args: []int{5000}, Addr: "198.51.100.5:99"})
+				if err != nil {
+					b.Fatal(err)
+				}
+				b.ReportMetric(float64(ns), "ns/connection")
+			}
+		})
+	}
+}
+
+// One stream over localhost.
+func BenchmarkStream(b *testing.B) {
+	l := newLab(b)
+	host, guest := l.host(), l.guest(0x1001, true, "198.51.100.5", "2001:db8::5")
+	for name, a := range map[string]*agent{"host": host, "guest": guest} {
+		for _, addr := range []string{"127.0.0.1:98", "[::1]:98"} {
+			b.Run(name+"/"+addr, func(b *testing.B) {
+				for b.Loop() {
+					n, _, err := a.do(request{Op: "stream", Args: []int{1000}, Addr: addr})
+					if err != nil {
+						b.Fatal(err)
+					}
+					b.ReportMetric(float64(n), "Mbit/s")
+				}
+			})
+		}
+	}
+}

@@ -25,9 +25,11 @@
 //     is refused. Other families have no hook: the child's seccomp filter must
 //     allow only AF_UNIX, AF_INET, AF_INET6 and AF_NETLINK.
 //
-// A host service that listens on the wildcard answers on every address of 127/8.
-// So that none takes a guest for a local peer, whatever has a private loopback
-// at either end must end at a socket bound to an address of the guest.
+// A host service that listens on the wildcard answers on every address of 127/8, and
+// any user of the host can bind a guest's addresses. So that neither takes the other
+// for a local peer, whatever has a private loopback at either end must begin and end
+// at a socket of the guest. What the guest has at its public address any user of the
+// host can reach from that very address, as on any machine with local users.
 //
 // # How
 //
@@ -42,7 +44,9 @@
 // sendto(2) on an unbound socket bind it to the wildcard without any hook, and
 // ping sockets have no hook for bind and sendto; connect, bind and sendmsg
 // programs alone would leave these open. Each is some comparisons without a
-// branch (BenchmarkRoundTrip measures them).
+// branch (BenchmarkRoundTrip measures them). They see a packet after the host has
+// translated its source (masquerading, DNAT of published ports), and then judge the
+// socket: bpf/packet.h.
 //
 // # Limits
 //
@@ -59,6 +63,8 @@
 //   - A TCP service that listens without bind is not reached by localhost.
 //   - A UDP socket that sent before it connects keeps no source of the guest's,
 //     and its datagrams are dropped with EPERM. Bind it, or connect first.
+//   - A user of the host can take a port of a guest's addresses before the guest
+//     does. It gets nothing of what the guest sends to its localhost.
 //   - Wildcard sockets get no broadcast or multicast; sending both works.
 //   - A ping socket that is not bound sends echo requests from the address that
 //     the host's routes or its IP_PKTINFO choose. All else from it is dropped.
@@ -72,6 +78,7 @@
 package ipbind
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -113,6 +120,14 @@ func (c *Config) check() error {
 		}
 	}
 	return nil
+}
+
+// LocalPriority is the priority of packets (SO_PRIORITY) that a guest takes for its
+// own on its private loopback. The host's root, whom the kernel lets set it, reaches
+// the guest there with it, by a socket that is bound to that loopback.
+func LocalPriority(loopback netip.Addr) int {
+	a := loopback.As4()
+	return int(binary.NativeEndian.Uint32(a[:]))
 }
 
 // public127 tells whether a is one of 127.16.0.0 to 127.127.255.255 that is no

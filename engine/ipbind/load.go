@@ -11,6 +11,7 @@ import (
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
+	"github.com/cilium/ebpf/btf"
 )
 
 //go:generate bpf/build.sh guest lsm
@@ -44,10 +45,9 @@ func (c *Config) addresses() *addresses {
 	return a
 }
 
-// set is the programs, which are the same for all contexts, and the map that
-// finds each context's addresses.
+// set is the programs, which are the same for all contexts, and the maps of them.
 type set struct {
-	config   *ebpf.Map
+	maps     [len(mapTable)]*ebpf.Map
 	programs []program
 }
 
@@ -67,37 +67,56 @@ func (p program) id() ebpf.ProgramID {
 }
 
 func (s *set) close() {
-	if s.config != nil {
-		s.config.Close()
+	for _, m := range s.maps {
+		if m != nil {
+			m.Close()
+		}
 	}
 	for _, p := range s.programs {
 		p.Close()
 	}
 }
 
-// Every program's name begins so; with mapName it tells vsl's programs from
+// Every program's name begins so; with the maps' names it tells vsl's programs from
 // others, and those of this version from those of another.
 const prefix = "vsl_"
 
 // maxName is the longest name of a program or map that the kernel keeps.
 const maxName = 15
 
-// mapName names the configuration after the object that it belongs to.
-var mapName = func() string {
+// version names the object in the names of its maps.
+var version = sync.OnceValue(func() string {
 	sum := sha256.Sum256(guestObject)
-	return prefix + hex.EncodeToString(sum[:5])
-}()
+	return hex.EncodeToString(sum[:5])
+})
 
-// configSpec describes the cgroup storage. Its key is the cgroup's id alone, so
-// that all programs on a cgroup have one value (Linux 5.9).
-func configSpec() *ebpf.MapSpec {
-	return &ebpf.MapSpec{
-		Name:      mapName,
-		Type:      ebpf.CGroupStorage,
-		KeySize:   8,
-		ValueSize: uint32(binary.Size(addresses{})),
-	}
+// The maps, as indexes of set.maps. In the object a 64-bit load of CONFIG_MAP of
+// bpf/vsl.h plus the index stands for each.
+const (
+	configMap  = iota // a context's addresses, found by its cgroup
+	socketsMap        // what is remembered of a socket, found by the socket
+)
+
+const firstMap = 0x76736c51
+
+// noPrealloc is BPF_F_NO_PREALLOC of linux/bpf.h.
+const noPrealloc = 1
+
+type mapKind struct {
+	letter string // in its name
+	spec   ebpf.MapSpec
 }
+
+var mapTable = [...]mapKind{
+	// The key is the cgroup's id alone, so that all programs on a cgroup have one
+	// value (Linux 5.9).
+	configMap: {"c", ebpf.MapSpec{Type: ebpf.CGroupStorage, KeySize: 8, ValueSize: uint32(binary.Size(addresses{}))}},
+	// The kernel wants to know the types of what it keeps with a socket.
+	socketsMap: {"s", ebpf.MapSpec{Type: ebpf.SkStorage, KeySize: 4, ValueSize: 8, Flags: noPrealloc,
+		Key: &btf.Int{Name: "int", Size: 4, Encoding: btf.Signed}, Value: &btf.Int{Name: "known", Size: 8}}},
+}
+
+func mapName(k mapKind) string { return "vsl" + k.letter + "_" + version() }
 
 // guestSpec reads the object. It has no maps, no CO-RE and no BTF, so loading
 // needs nothing but BPF_PROG_LOAD.
@@ -125,11 +144,16 @@ func load() (*set, error) {
 		return nil, err
 	}
 	s := &set{}
-	if s.config, err = ebpf.NewMap(configSpec()); err != nil {
-		return nil, fmt.Errorf("cgroup storage: %w", err)
+	for i := range s.maps {
+		m := mapTable[i].spec
+		m.Name = mapName(mapTable[i])
+		if s.maps[i], err = ebpf.NewMap(&m); err != nil {
+			s.close()
+			return nil, fmt.Errorf("map %s: %w", m.Name, err)
+		}
 	}
 	for name, ps := range spec.Programs {
-		patch(ps.Instructions, s.config)
+		patch(ps.Instructions, s.maps[:])
 		ps.Name = name[:min(len(name), maxName)]
 		p, err := ebpf.NewProgramWithOptions(ps, ebpf.ProgramOptions{LogDisabled: true})
 		if err != nil {
@@ -141,14 +165,12 @@ func load() (*set, error) {
 	return s, nil
 }
 
-// configMap is CONFIG_MAP of bpf/vsl.h: it stands in the object for the map.
-const configMap = 0x76736c51
-
-// patch puts the map where the object names it.
-func patch(ins asm.Instructions, m *ebpf.Map) {
+// patch puts the maps where the object names them.
+func patch(ins asm.Instructions, maps []*ebpf.Map) {
 	for i, x := range ins {
-		if x.OpCode.IsDWordLoad() && x.Src == 0 && x.Constant == configMap {
-			ins[i] = asm.LoadMapPtr(x.Dst, m.FD())
+		n := x.Constant - firstMap
+		if x.OpCode.IsDWordLoad() && x.Src == 0 && n >= 0 && n < int64(len(maps)) {
+			ins[i] = asm.LoadMapPtr(x.Dst, maps[n].FD())
 			ins[i].Metadata = x.Metadata
 		}
 	}

@@ -62,6 +62,18 @@ func TestGuestsShareAPortOnTheirOwnAddresses(t *testing.T) {
 	r.clean()
 }
 
+// A guest that is confined and has no address is asked on its private loopback, where
+// only the host's root is let in from outside.
+func TestProbeOfAGuestWithoutAddresses(t *testing.T) {
+	r := newRoot(t)
+	r.up(`guest "bare" {
+  template = box, net = "bind", command = { "/agent", "serve", "bare", "127.0.0.1:80" },
+  ready = probe.tcp { port = 80, within = "20s" },
+}`)
+	r.must("down", "bare")
+	r.clean()
+}
+
 func TestGuestCannotTakeForeignAddresses(t *testing.T) {
 	r := newRoot(t)
 	r.up(twoServers)

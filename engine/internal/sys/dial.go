@@ -3,6 +3,7 @@ package sys
 import (
 	"os"
 	"runtime"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -42,4 +43,18 @@ func DialInNetNS(ns *os.File, port int, timeout time.Duration) (*os.File, error)
 		return nil, Op("connect to", "127.0.0.1 in the guest", err)
 	}
 	return f, nil
+}
+
+// PacketPriority gives net.Dialer's Control for sockets whose packets have that
+// priority. One above 6 takes CAP_NET_ADMIN: socket(7), SO_PRIORITY.
+func PacketPriority(priority int) func(network, address string, c syscall.RawConn) error {
+	return func(_, _ string, c syscall.RawConn) error {
+		var err error
+		if e := c.Control(func(fd uintptr) {
+			err = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_PRIORITY, priority)
+		}); e != nil {
+			return e
+		}
+		return Op("set the priority of a socket", "", err)
+	}
 }

@@ -125,7 +125,7 @@ INLINE int source6(struct bpf_sock_addr *ctx, struct bpf_sock *sk, struct in6 fr
 	struct sockaddr6 sa = {};
 
 	if (sk->src_port)
-		return 0;
+		return keep_source(sk, any6((struct in6)READ6(sk->src_ip6)));
 	sa.family = AF_INET6;
 	WRITE6(sa.addr, from);
 	return bpf_bind(ctx, (struct sockaddr *)&sa, sizeof(sa)) ? EADDRNOTAVAIL : 0;
@@ -136,7 +136,7 @@ INLINE int source4(struct bpf_sock_addr *ctx, struct bpf_sock *sk, __u32 from)
 	struct sockaddr4 sa = {};
 
 	if (sk->src_port)
-		return 0;
+		return keep_source(sk, !sk->src_ip4);
 	sa.family = AF_INET;
 	sa.addr = from;
 	return bpf_bind(ctx, (struct sockaddr *)&sa, sizeof(sa)) ? EADDRNOTAVAIL : 0;

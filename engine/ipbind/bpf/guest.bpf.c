@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0 OR Apache-2.0
 /* The programs that are attached to each guest's cgroup. */
 #include "vsl.h"
+#include "socket.h"
 #include "bind.h"
 #include "who.h"
 #include "connect.h"

@@ -4,12 +4,23 @@
  * socket to the wildcard without asking anybody, and ping sockets bind and send
  * without hooks. Nothing leaves with a source, and nothing enters with a
  * destination, that is not the guest's. The cost is some twenty instructions
- * per packet; sockets are looked up only for datagrams and for the second
- * packet of a connection, and only with a private loopback at one end.
+ * per packet; sockets are looked up only for datagrams with a private loopback
+ * at one end, and for packets that the host has translated.
+ *
+ * What is local to a guest carries a proof of who sent it: egress, which runs
+ * for this guest's sockets only, writes the private loopback into the packet's
+ * priority, and ingress wants to find it there. Nobody else can: a priority
+ * above 6 takes CAP_NET_ADMIN or CAP_NET_RAW over the host's network (socket(7),
+ * SO_PRIORITY). The loopback device leaves the field alone, and nothing looks
+ * at it there. Without it any user of the host could bind the guest's addresses
+ * and be taken for the guest itself.
  */
 #define ETH_P_IP 0x0800
 #define ETH_P_IPV6 0x86dd
+#define TCP_SYN 0x02
 #define TCP_SYN_ACK 0x12
+#define NEXTHDR_HOP 0
+#define NEXTHDR_DEST 60
 
 #define DROP 0
 #define PASS 1
@@ -24,38 +35,65 @@ struct flow {
 	__u32 off; /* of the transport header */
 };
 
+INLINE int icmp(struct flow f)
+{
+	return f.proto == IPPROTO_ICMP || f.proto == IPPROTO_ICMPV6;
+}
+
 /*
- * A packet between the private loopback and an address of the guest.
- * Out: a datagram must go to a socket of the guest's, or to none at all, which
- * the kernel answers. In: the second packet of a TCP handshake must come from
- * a socket of the guest's. Asked at this point there is no race: the answering
- * socket exists, and without the third packet nothing is ever delivered to it.
- * For datagrams a race remains, of the time between here and the receiver.
+ * A packet out, between the private loopback and an address of the guest, or to
+ * where only a socket bound to the very address is to be found. A datagram must
+ * go to such a socket, or to none at all, which the kernel answers. The race of
+ * the time between here and the receiver remains.
  */
-#define LOCAL(ctx, f, out, who, s, d)                                          \
+#define OUT(ctx, f, who, s, d)                                                 \
 	({                                                                     \
 		struct ports p_;                                               \
-		int pass_ = PASS;                                              \
+		int pass_ = (f).proto == IPPROTO_TCP || icmp(f);               \
                                                                                \
-		if ((f).proto == IPPROTO_UDP && (out)) {                       \
-			if (bpf_skb_load_bytes(ctx, (f).off, &p_, sizeof(p_)) || \
-			    who(c, ctx, IPPROTO_UDP, s, p_.from, d, p_.to) == OTHERS) \
-				pass_ = DROP;                                  \
-		} else if ((f).proto == IPPROTO_TCP && !(out)) {               \
-			__u8 flags_;                                           \
-                                                                               \
-			if (bpf_skb_load_bytes(ctx, (f).off, &p_, sizeof(p_)) || \
-			    bpf_skb_load_bytes(ctx, (f).off + 13, &flags_, 1)) \
-				pass_ = DROP;                                  \
-			else if ((flags_ & TCP_SYN_ACK) == TCP_SYN_ACK &&      \
-				 who(c, ctx, IPPROTO_TCP, d, p_.to, s, p_.from) != OURS) \
-				pass_ = DROP;                                  \
-		} else if ((f).proto != IPPROTO_TCP && (f).proto != IPPROTO_UDP && \
-			   (f).proto != IPPROTO_ICMP && (f).proto != IPPROTO_ICMPV6) { \
-			pass_ = DROP;                                          \
-		}                                                              \
+		if ((f).proto == IPPROTO_UDP)                                  \
+			pass_ = !bpf_skb_load_bytes(ctx, (f).off, &p_, sizeof(p_)) && \
+				who(c, ctx, IPPROTO_UDP, s, p_.from, d, p_.to) != OTHERS; \
 		pass_;                                                         \
 	})
+
+/*
+ * The same way in, where there is no proof: between addresses in 127/8. The
+ * second packet of a TCP handshake must come from a socket bound to the very
+ * address. Asked at this point there is no race: the answering socket exists,
+ * and without the third packet nothing is ever delivered to it.
+ */
+#define ANSWER(ctx, f, who, s, d)                                              \
+	({                                                                     \
+		struct ports p_;                                               \
+		int pass_ = (f).proto == IPPROTO_UDP || icmp(f);               \
+		__u8 flags_;                                                   \
+                                                                               \
+		if ((f).proto == IPPROTO_TCP)                                  \
+			pass_ = !bpf_skb_load_bytes(ctx, (f).off, &p_, sizeof(p_)) && \
+				!bpf_skb_load_bytes(ctx, (f).off + 13, &flags_, 1) && \
+				((flags_ & TCP_SYN_ACK) != TCP_SYN_ACK ||      \
+				 who(c, ctx, IPPROTO_TCP, d, p_.to, s, p_.from) == OURS); \
+		pass_;                                                         \
+	})
+
+INLINE void prove(cfg c, struct __sk_buff *ctx)
+{
+	ctx->priority = c->lo4;
+}
+
+/* Whether what comes in by the private loopback may: datagrams and both ends' SYN
+ * with proof, for without them there is no connection. The rest of a connection
+ * is none of a socket's at times: the kernel itself answers for closed ones. */
+INLINE int proven(cfg c, struct __sk_buff *ctx, struct flow f)
+{
+	__u8 flags;
+
+	if (ctx->priority == c->lo4 || icmp(f))
+		return PASS;
+	return f.proto == IPPROTO_TCP && !bpf_skb_load_bytes(ctx, f.off + 13, &flags, 1) &&
+	       !(flags & TCP_SYN);
+}
 
 struct head4 {
 	__u8 ihl : 4, version : 4;
@@ -72,45 +110,62 @@ struct head6 {
 	__u32 s[4], d[4];
 };
 
-/*
- * A ping socket that is not bound gets its source from the route, which is the
- * host's. Nothing can change that, and only echo requests come from it.
- */
-INLINE int unbound(struct __sk_buff *ctx)
-{
-	struct bpf_sock *sk = ctx->sk;
-
-	if (!sk)
-		return 0;
-	sk = bpf_sk_fullsock(sk);
-	return sk && !sk->src_ip4 && any6((struct in6)READ6(sk->src_ip6));
-}
-
-/* Most packets are to or from the first address. */
+/* Most packets are to or from the first address, and most guests have no other. */
 INLINE int mine4(cfg c, __u32 a)
 {
-	return a && (a == c->ip4[0] || own4(c, a));
+	return a && (a == c->ip4[0] || (c->ip4[1] && own4(c, a)));
 }
 
 INLINE int mine6(cfg c, struct in6 a)
 {
-	return a.hi && (eq6(a, c->ip6[0]) || own6(c, a));
+	return a.hi && (eq6(a, c->ip6[0]) || (c->ip6[1].hi && own6(c, a)));
 }
+
+/*
+ * A source that is not the guest's. Packets come here after the host's POSTROUTING,
+ * so it may be one that the host has put there, by masquerading or because the
+ * guest's port is published by DNAT. The socket tells: bind and connect give it no
+ * address but the guest's, and what an unbound one sends has the source that
+ * sendmsg gave it, or answers what ingress let in. Not so where connect had to
+ * leave the source to the route (STRAY). Of ping sockets nothing can be told: they
+ * have no hook, and send echo requests only.
+ */
+#define TRANSLATED(f, to_loopback, bound)                                       \
+	({                                                                     \
+		struct bpf_sock *sk_ = ctx->sk;                                \
+		int pass_ = DROP;                                              \
+                                                                               \
+		if (sk_)                                                       \
+			sk_ = bpf_sk_fullsock(sk_);                            \
+		if (sk_) {                                                     \
+			if (!sk_->src_ip4 && any6((struct in6)READ6(sk_->src_ip6))) \
+				pass_ = icmp(f) || !(to_loopback);             \
+			else                                                   \
+				pass_ = !(to_loopback) && bound;               \
+			if (pass_ && !icmp(f))                                 \
+				pass_ = !stray(sk_);                           \
+		}                                                              \
+		pass_;                                                         \
+	})
 
 INLINE int out4(cfg c, struct __sk_buff *ctx, __u32 s, __u32 d, struct flow f)
 {
-	if (s == c->lo4)
-		return d == c->lo4 || own4(c, d) ? LOCAL(ctx, f, 1, who4, s, d) : DROP;
+	if (s == c->lo4) {
+		prove(c, ctx);
+		return d == c->lo4 || own4(c, d) ? OUT(ctx, f, who4, s, d) : DROP;
+	}
 	if (mine4(c, s)) {
+		if (d == c->lo4)
+			prove(c, ctx);
 		if (d == c->lo4 || public127(d) || (public127(s) && own4(c, d)))
-			return LOCAL(ctx, f, 1, who4, s, d);
+			return OUT(ctx, f, who4, s, d);
 		/* From 127/8 to the host, TCP can only be an answer to a client
 		 * there: connect never goes to it. */
 		if (public127(s))
 			return f.proto == IPPROTO_TCP && !private127(d);
 		return !in127(d);
 	}
-	return f.proto == IPPROTO_ICMP && unbound(ctx);
+	return TRANSLATED(f, in127(d) || public127(d), mine4(c, sk_->src_ip4));
 }
 
 INLINE int in4(cfg c, struct __sk_buff *ctx, __u32 s, __u32 d, struct flow f)
@@ -119,21 +174,27 @@ INLINE int in4(cfg c, struct __sk_buff *ctx, __u32 s, __u32 d, struct flow f)
 		return PASS;
 	if (d != c->lo4 && !mine4(c, d))
 		return DROP;
-	if (d == c->lo4 || s == c->lo4 || public127(s) || public127(d))
-		return LOCAL(ctx, f, 0, who4, s, d);
+	if (d == c->lo4 || s == c->lo4)
+		return proven(c, ctx, f);
+	if (public127(s) || public127(d))
+		return ANSWER(ctx, f, who4, s, d);
 	return PASS;
 }
 
 INLINE int out6(cfg c, struct __sk_buff *ctx, struct in6 s, struct in6 d, struct flow f)
 {
-	if (is_lo6(c, s))
-		return is_lo6(c, d) || own6(c, d) ? LOCAL(ctx, f, 1, who6, s, d) : DROP;
+	if (is_lo6(c, s)) {
+		prove(c, ctx);
+		return is_lo6(c, d) || own6(c, d) ? OUT(ctx, f, who6, s, d) : DROP;
+	}
 	if (mine6(c, s)) {
-		if (is_lo6(c, d))
-			return LOCAL(ctx, f, 1, who6, s, d);
+		if (is_lo6(c, d)) {
+			prove(c, ctx);
+			return OUT(ctx, f, who6, s, d);
+		}
 		return d.hi != LO6_NET && !loopback6(d);
 	}
-	return f.proto == IPPROTO_ICMPV6 && unbound(ctx);
+	return TRANSLATED(f, d.hi == LO6_NET || loopback6(d), mine6(c, (struct in6)READ6(sk_->src_ip6)));
 }
 
 INLINE int into6(cfg c, struct __sk_buff *ctx, struct in6 s, struct in6 d, struct flow f)
@@ -143,7 +204,30 @@ INLINE int into6(cfg c, struct __sk_buff *ctx, struct in6 s, struct in6 d, struc
 	if (!is_lo6(c, d) && !mine6(c, d))
 		return DROP;
 	if (is_lo6(c, d) || is_lo6(c, s))
-		return LOCAL(ctx, f, 0, who6, s, d);
+		return proven(c, ctx, f);
+	return PASS;
+}
+
+/*
+ * Goes past the options before the transport header. The kernel itself puts a
+ * hop-by-hop one into TCP's packets of more than 64 KiB on the loopback device
+ * (RFC 2675; BIG TCP, Linux 5.19). One that has more is judged by the next.
+ */
+#define MAX_OPTIONS 4
+
+INLINE int skip_options(struct __sk_buff *ctx, struct flow *f)
+{
+#pragma unroll
+	for (int i = 0; i < MAX_OPTIONS; i++) {
+		__u8 ext[2];
+
+		if (f->proto != NEXTHDR_HOP && f->proto != NEXTHDR_DEST)
+			break;
+		if (bpf_skb_load_bytes(ctx, f->off, ext, sizeof(ext)))
+			return DROP;
+		f->proto = ext[0];
+		f->off += (ext[1] + 1) * 8;
+	}
 	return PASS;
 }
 
@@ -172,7 +256,10 @@ INLINE int into6(cfg c, struct __sk_buff *ctx, struct in6 s, struct in6 d, struc
 			if ((void *)(h + 1) > end)                             \
 				return DROP;                                   \
 			f.proto = h->proto;                                    \
-			return filter6(c, ctx, READ6(h->s), READ6(h->d), f);      \
+			struct in6 s = READ6(h->s), d = READ6(h->d);           \
+			if (!skip_options(ctx, &f))                            \
+				return DROP;                                   \
+			return filter6(c, ctx, s, d, f);                       \
 		}                                                              \
 		return DROP;                                                   \
 	}

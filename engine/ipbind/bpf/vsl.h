@@ -6,8 +6,8 @@
  * The programs are the same for all guests. A guest's addresses are in the
  * cgroup storage that the kernel makes when a program is attached, and that dies
  * with the cgroup: all zero, which confines to nothing, until the loader fills
- * it. The map is not defined here: CONFIG_MAP is a 64-bit load that
- * engine/ipbind/load.go replaces by the map, so that the objects need no BTF.
+ * it. The maps are not defined here: CONFIG_MAP and its kin are 64-bit loads that
+ * engine/ipbind/load.go replaces by the maps, so that the objects need no BTF.
  */
 #ifndef VSL_H
 #define VSL_H
@@ -21,6 +21,7 @@
 #define INLINE static __attribute__((always_inline)) inline
 
 #define CONFIG_MAP 0x76736c51
+#define SOCKETS_MAP 0x76736c52
 
 #define MAX_ADDRS 16
 
@@ -42,12 +43,14 @@ struct config {
 
 typedef const struct config *cfg;
 
-#define CONFIG()                                                               \
+#define MAP(which)                                                             \
 	({                                                                     \
 		void *map_;                                                    \
-		asm volatile("%0 = %1 ll" : "=r"(map_) : "i"(CONFIG_MAP));     \
-		(cfg)bpf_get_local_storage(map_, 0);                           \
+		asm volatile("%0 = %1 ll" : "=r"(map_) : "i"(which));          \
+		map_;                                                          \
 	})
+
+#define CONFIG() ((cfg)bpf_get_local_storage(MAP(CONFIG_MAP), 0))
 
 #define AF_UNSPEC 0
 #define AF_INET 2

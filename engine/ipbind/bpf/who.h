@@ -3,26 +3,23 @@
  * Whose socket answers at an address. A host service that listens on the
  * wildcard answers on every address of 127/8, a guest's private loopback
  * included, and may trust who comes from there. So whatever has a private
- * loopback at either end must end at a socket that is bound to an address of
- * the guest; only this guest's own sockets are.
+ * loopback at either end must end at a socket of the guest.
  */
 #define NOBODY 0
 #define OURS 1
 #define OTHERS 2
 
-
 /*
- * A socket that sendto bound has no address of its own to tell it by, but its
- * cgroup does. Only packet filters may ask for that: c is null elsewhere.
+ * Only packet filters may ask for a socket's cgroup: c is null elsewhere. There
+ * the address that it is bound to must do, which any user of the host can bind
+ * too; the filters then see to it.
  */
 INLINE int inside(cfg c, struct bpf_sock *sk)
 {
-	return c && c->level && bpf_sk_ancestor_cgroup_id(sk, c->level) == c->cgroup;
+	return c->level && bpf_sk_ancestor_cgroup_id(sk, c->level) == c->cgroup;
 }
 
-/* Who serves to:tport for from:fport; ports are in network order. A socket bound
- * to the very address is the guest's own: to is the guest's, so nobody else
- * binds to it. */
+/* Who serves to:tport for from:fport; ports are in network order. */
 INLINE int who4(cfg c, void *ctx, int proto, __u32 from, __u16 fport, __u32 to, __u16 tport)
 {
 	struct bpf_sock_tuple t = {};
@@ -39,7 +36,10 @@ INLINE int who4(cfg c, void *ctx, int proto, __u32 from, __u16 fport, __u32 to, 
 		sk = bpf_sk_lookup_udp(ctx, &t, sizeof(t.ipv4), BPF_F_CURRENT_NETNS, 0);
 	if (!sk)
 		return NOBODY;
-	who = sk->src_ip4 == to || (!sk->src_ip4 && inside(c, sk)) ? OURS : OTHERS;
+	if (!c || public127(to)) /* that of another guest, which is not told apart */
+		who = sk->src_ip4 == to ? OURS : OTHERS;
+	else
+		who = inside(c, sk) ? OURS : OTHERS;
 	bpf_sk_release(sk);
 	return who;
 }
@@ -62,7 +62,7 @@ INLINE int who6(cfg c, void *ctx, int proto, struct in6 from, __u16 fport, struc
 	if (!sk)
 		return NOBODY;
 	bound = READ6(sk->src_ip6);
-	who = eq6(bound, to) || (any6(bound) && inside(c, sk)) ? OURS : OTHERS;
+	who = (c ? inside(c, sk) : eq6(bound, to)) ? OURS : OTHERS;
 	bpf_sk_release(sk);
 	return who;
 }
