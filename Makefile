@@ -17,7 +17,7 @@ GUEST_ENV := VSL_TEST_ROOT=1 VSL_BIN=$(CURDIR)/bin/vsl
 UNIT_PKGS  = $(shell $(GO) list ./... | grep -v -e /tests/guest -e /tests/bench)
 
 .PHONY: all build help deps deps-demo deps-bench test test-unit test-guest test-vm \
-	bench demo fuzz lint fmt gen install uninstall clean distclean vm-shell
+	bench demo dos fuzz lint fmt gen install uninstall clean distclean vm-shell
 
 all: build
 
@@ -59,6 +59,10 @@ vm-shell: build ## a shell in that machine, or CMD='...'
 
 bench: build deps-bench ## vsl against runc, lxc, systemd-nspawn and cp
 	cd tests/bench && sh run.sh
+
+dos: build ## what a hostile guest costs its neighbour and the host (root, some minutes, a quiet machine)
+	CGO_ENABLED=0 $(GO) build -o bin/dos ./tests/dos
+	unshare -m -n sh -c 'ip link set lo up && exec bin/dos $(CURDIR)/bin/vsl'
 
 demo: deps-demo build ## a Debian web server, up and down
 	@$(GO) run ./tests/demo
