@@ -40,6 +40,7 @@ var refused = []struct {
 		"kexec_load", "kexec_file_load", "init_module", "finit_module", "delete_module",
 		"bpf", "perf_event_open", "userfaultfd", "open_by_handle_at",
 		"swapon", "swapoff", "acct", "quotactl", "quotactl_fd", "syslog",
+		"fanotify_init", // its marks reach whole mounts and file systems
 		"settimeofday", "stime", "clock_settime", "clock_settime64",
 		"clock_adjtime", "clock_adjtime64", "adjtimex",
 		"iopl", "ioperm", "pciconfig_read", "pciconfig_write", "pciconfig_iobase",
@@ -64,6 +65,8 @@ const (
 	netlinkSockDiag = 4
 
 	tiocsti, tioclinux, tiocsetd = 0x5412, 0x541c, 0x5423
+
+	setLease, setDeleg = 1024, 1040 // F_SETLEASE, and F_SETDELEG of Linux 6.19
 
 	// PER_LINUX32, UNAME26 and ADDR_NO_RANDOMIZE, which debuggers set
 	personalities = 0x0008 | 0x0020000 | 0x0040000
@@ -176,6 +179,7 @@ func archBlock(a *arch.Info, o FilterOptions) ([]bpf.Instruction, error) {
 		r.on("socketcall", func() { r.never(0, sys.ENOSYS, 1, 8) }), // SYS_SOCKET, SYS_SOCKETPAIR
 		r.on("ioctl", func() { r.never(1, sys.EPERM, tiocsti, tioclinux, tiocsetd) }),
 		r.on("personality", r.personality),
+		r.on("fcntl", r.fcntl), r.on("fcntl64", r.fcntl),
 	}
 	if !o.NetNS {
 		noNetNS := func() {
@@ -220,6 +224,12 @@ func (r *rules) never(arg uint32, e sys.Errno, values ...uint32) {
 	}
 	r.JmpIf(bpf.JumpEqual, values[0], r.fail(e), r.allow)
 }
+
+// fcntl gives no leases: who holds one on a file keeps whoever opens or executes
+// it waiting for as long as fs.lease-break-time, and that is vsl or the host
+// where the file is one that they share. The error is fcntl(2)'s for a file of
+// somebody else.
+func (r *rules) fcntl() { r.never(1, sys.EACCES, setLease, setDeleg) }
 
 func (r *rules) personality() {
 	r.LdLo(0)

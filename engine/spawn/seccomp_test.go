@@ -106,6 +106,16 @@ func TestFilterRules(t *testing.T) {
 		{"amd64", amd, nr(arch.X86_64, "ioctl"), []uint64{0, 0x5401}, FilterOptions{}, 0},
 		{"amd64", amd, nr(arch.X86_64, "ioctl"), []uint64{0, tiocsti}, FilterOptions{}, sys.EPERM},
 		{"amd64", amd, nr(arch.X86_64, "ioctl"), []uint64{0, high | tiocsti}, FilterOptions{}, sys.EPERM},
+		{"amd64", amd, nr(arch.X86_64, "fcntl"), []uint64{3, 1}, FilterOptions{}, 0},                          // F_GETFD
+		{"amd64", amd, nr(arch.X86_64, "fcntl"), []uint64{3, high | 1024}, FilterOptions{}, sys.EACCES},       // F_SETLEASE
+		{"amd64", amd, nr(arch.X86_64, "fcntl"), []uint64{3, 1025}, FilterOptions{}, 0},                       // F_GETLEASE
+		{"amd64", amd, nr(arch.X86_64, "fcntl"), []uint64{3, 1040}, FilterOptions{}, sys.EACCES},              // F_SETDELEG
+		{"amd64", amd, 0x40000000 + nr(arch.X86_64, "fcntl"), []uint64{3, 1024}, FilterOptions{}, sys.ENOSYS}, // x32
+		{"amd64", i386, nr(arch.I386, "fcntl"), []uint64{3, 1024}, FilterOptions{}, sys.EACCES},
+		{"amd64", i386, nr(arch.I386, "fcntl64"), []uint64{3, 1024}, FilterOptions{}, sys.EACCES},
+		{"arm64", arm, nr(arch.AARCH64, "fcntl"), []uint64{3, 1024}, FilterOptions{}, sys.EACCES},
+		{"arm64", uint32(arch.ARM.ID), nr(arch.ARM, "fcntl64"), []uint64{3, 1024}, FilterOptions{}, sys.EACCES},
+		{"amd64", amd, nr(arch.X86_64, "fanotify_init"), nil, FilterOptions{}, sys.EPERM},
 		{"amd64", amd, nr(arch.X86_64, "personality"), []uint64{0xffffffff}, FilterOptions{}, 0},
 		{"amd64", amd, nr(arch.X86_64, "personality"), []uint64{0x0040000}, FilterOptions{}, 0},
 		{"amd64", amd, nr(arch.X86_64, "personality"), []uint64{0x0400000}, FilterOptions{}, sys.EPERM},
