@@ -48,6 +48,7 @@ var refused = []struct {
 	{sys.ENOSYS, []string{
 		"clone3", // its flags are in memory, where a filter cannot look; libc falls back to clone
 		"io_uring_setup", "io_uring_enter", "io_uring_register",
+		"cachestat", // what of a shared file others have in use
 		"keyctl", "add_key", "request_key",
 		"create_module", "query_module", "get_kernel_syms", "lookup_dcookie", "nfsservctl",
 		"vm86", "vm86old", "modify_ldt", "uselib", "ustat", "sysfs", "_sysctl", "vserver",
@@ -68,6 +69,8 @@ const (
 
 	setLease, setDeleg = 1024, 1040 // F_SETLEASE, and F_SETDELEG of Linux 6.19
 
+	fadvDontneed, madvPageout = 4, 21 // POSIX_FADV_DONTNEED, MADV_PAGEOUT
+
 	// PER_LINUX32, UNAME26 and ADDR_NO_RANDOMIZE, which debuggers set
 	personalities = 0x0008 | 0x0020000 | 0x0040000
 )
@@ -76,6 +79,20 @@ const (
 // NETFILTER, KOBJECT_UEVENT, GENERIC. AUDIT is not among them; libaudit takes
 // its absence for a kernel without auditing.
 var netlinkAllowed = []uint32{0, 7, 12, 15, 16}
+
+// evictions are the calls that advise the kernel to drop pages from its cache,
+// and where they say so. A guest reads files that its neighbours and the host
+// use as well, and could make them read those from the disk again and again: so
+// the advice is taken and not followed, as the kernel is free to do with it.
+var evictions = []struct {
+	call   string
+	arg    uint32
+	arg32  uint32 // for 32-bit programs: offsets take two arguments there
+	advice uint32
+}{
+	{"fadvise64", 3, 4, fadvDontneed}, {"fadvise64_64", 0, 5, fadvDontneed}, {"arm_fadvise64_64", 0, 1, fadvDontneed},
+	{"madvise", 2, 2, madvPageout},
+}
 
 // Filter gives the seccomp filter of a guest as an array of struct
 // sock_filter. On x86-64 it covers 32-bit programs too, except that they get no
@@ -106,6 +123,7 @@ func filterFor(goarch string, o FilterOptions) ([]byte, error) {
 		prog = append(prog, block...)
 	}
 	prog = append(prog, bpf.RetConstant{Val: uint32(fail(sys.ENOSYS))})
+	quiet(prog)
 	raw, err := bpf.Assemble(prog)
 	if err != nil {
 		return nil, fmt.Errorf("assemble the seccomp filter: %w", err)
@@ -117,8 +135,20 @@ func filterFor(goarch string, o FilterOptions) ([]byte, error) {
 	return out, nil
 }
 
+// unheard is the error of a call that is to succeed and do nothing. The
+// assembler makes EPERM of a zero, so its place is held until it is done.
+const unheard sys.Errno = 0xffff
+
 // fail is the action that makes a call fail.
 func fail(e sys.Errno) seccomp.Action { return seccomp.ActionErrno | seccomp.Action(e) }
+
+func quiet(prog []bpf.Instruction) {
+	for i, insn := range prog {
+		if insn == (bpf.RetConstant{Val: uint32(fail(unheard))}) {
+			prog[i] = bpf.RetConstant{Val: uint32(seccomp.ActionErrno)}
+		}
+	}
+}
 
 // rules assembles the rules of one architecture. Only forward jumps exist, so
 // the common ends (allow, each errno) are laid down last.
@@ -180,6 +210,13 @@ func archBlock(a *arch.Info, o FilterOptions) ([]bpf.Instruction, error) {
 		r.on("ioctl", func() { r.never(1, sys.EPERM, tiocsti, tioclinux, tiocsetd) }),
 		r.on("personality", r.personality),
 		r.on("fcntl", r.fcntl), r.on("fcntl64", r.fcntl),
+	}
+	for _, e := range evictions {
+		arg := e.arg
+		if a.ID == arch.I386.ID || a.ID == arch.ARM.ID {
+			arg = e.arg32
+		}
+		later = append(later, r.on(e.call, func() { r.never(arg, unheard, e.advice) }))
 	}
 	if !o.NetNS {
 		noNetNS := func() {
