@@ -23,7 +23,7 @@ var devLinks = [][2]string{
 
 // attachInside mounts /dev, /dev/shm, /run, /sys and the binds below the open
 // root.
-func (o *OpenRoot) attachInside(root, userns int) error {
+func (o *OpenRoot) attachInside(root int) error {
 	if err := o.attachDev(root); err != nil {
 		return err
 	}
@@ -50,7 +50,7 @@ func (o *OpenRoot) attachInside(root, userns int) error {
 		}
 	}
 	for i, b := range o.root.Binds {
-		if err := o.attachBind(root, b, o.binds[i], userns); err != nil {
+		if err := o.attachBind(root, b, o.binds[i]); err != nil {
 			return err
 		}
 	}
@@ -136,17 +136,7 @@ func (o *OpenRoot) attachDev(root int) error {
 
 // attachBind attaches one bind. The kernel locks its flags when the guest gets
 // its copy of the mount namespace, so read-only stays read-only.
-func (o *OpenRoot) attachBind(root int, b Bind, mount, userns int) error {
-	attrs := uint64(sys.AttrNodev)
-	if b.ReadOnly {
-		attrs |= sys.AttrRdonly
-	}
-	if !b.IDMap {
-		userns = -1
-	}
-	if err := sys.SetMountAttr(mount, attrs, userns); err != nil {
-		return idmapError(b.Source, err)
-	}
+func (o *OpenRoot) attachBind(root int, b Bind, mount int) error {
 	target := guestPath(b.Target)
 	if onFresh(target) {
 		st, err := sys.StatAt(mount, "")

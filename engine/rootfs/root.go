@@ -109,6 +109,9 @@ func (o *OpenRoot) Attach(userns int) (string, error) {
 		return "", sys.Op("open", mp, err)
 	}
 	defer sys.Close(place)
+	if err := o.layerBinds(place, userns); err != nil {
+		return "", err
+	}
 	if o.root.Kind == OverlayRoot {
 		err = o.attachOverlay(mp, place, userns)
 	} else {
@@ -127,7 +130,7 @@ func (o *OpenRoot) Attach(userns int) (string, error) {
 			return "", err
 		}
 	}
-	return mp, o.attachInside(root, userns)
+	return mp, o.attachInside(root)
 }
 
 func (o *OpenRoot) checkNamespace() error {

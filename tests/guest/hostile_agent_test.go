@@ -15,6 +15,7 @@ import (
 // hostileVerbs are what the agent does to others. Each is bounded.
 var hostileVerbs = map[string]func([]string) error{
 	"inotify": agentInotify, "trace": agentTrace, "flood": agentFlood, "swap": agentSwap,
+	"hold": agentHold,
 }
 
 // agentInotify takes all inotify instances that there are, and holds them until

@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 // Whatever kind of clone a guest has, its template stays as it is, and what it
@@ -55,19 +57,37 @@ func TestCloneKindIsProbed(t *testing.T) {
 	os.Remove(filepath.Join(r.dir, "probe"))
 }
 
-// Guests of one template share one page cache.
+// Guests of one template share one page cache, and all have the host's pages of
+// what they see of its /usr.
 func TestGuestsShareThePageCache(t *testing.T) {
 	r := newRoot(t)
-	r.up(`for i = 1, 2 do guest("g" .. i) { template = box, clone = "overlay", command = { "sleep", "infinity" } } end`)
-	frames := map[string]uint64{}
-	for _, name := range []string{"g1", "g2"} {
-		pid := r.background(name, agentName, "mmap", agentName)
+	r.up(`for i = 1, 2 do guest("g" .. i) { template = box, clone = "overlay", command = { "sleep", "infinity" } } end
+guest "copy" { template = box, clone = "copy", command = { "sleep", "infinity" } }`)
+	frame := func(name, file string) (f uint64) {
+		pid := r.background(name, agentName, "mmap", file)
 		eventually(t, slow(5*1e9), name+" has mapped the file", func() bool {
-			frames[name] = frameOf(t, pid, agentName)
-			return frames[name] != 0
+			f = frameOf(t, pid, file)
+			return f != 0
 		})
+		return f
 	}
-	expect(t, "g2's page", frames["g2"], frames["g1"])
+	expect(t, "g2's page", frame("g2", agentName), frame("g1", agentName))
+	page := frame("g1", "/usr/bin/tac")
+	expect(t, "g2's page of the host's program", frame("g2", "/usr/bin/tac"), page)
+	expect(t, "a copy's page of the host's program", frame("copy", "/usr/bin/tac"), page)
+	f, err := os.Open("/usr/bin/tac")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	b, err := unix.Mmap(int(f.Fd()), 0, 4096, unix.PROT_READ, unix.MAP_SHARED|unix.MAP_POPULATE)
+	if err != nil {
+		t.Fatal(err)
+	}
+	expect(t, "the host's page", frameOf(t, os.Getpid(), "/usr/bin/tac"), page)
+	if err := unix.Munmap(b); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // xfs mounts a new file system that can share blocks, in this mount namespace.
