@@ -57,6 +57,6 @@ func (s *Store) templateTree(ctx context.Context, t *Template, progress Progress
 	if err := os.Remove(t.RootFS()); err != nil {
 		return sys.Op("make folder", t.RootFS(), unwrapPath(err))
 	}
-	return copyTree(ctx, base.RootFS(), t.RootFS(), reflink,
+	return copyTree(ctx, base.RootFS(), t.RootFS(), copying{reflink: reflink},
 		func(files, _ int64) { progress("copying", files, base.Files) })
 }

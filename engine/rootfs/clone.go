@@ -48,9 +48,10 @@ func Cloned(guestDir string) (CloneKind, error) {
 }
 
 // Clone makes a guest's root from a template in guestDir, which must exist and
-// have no clone yet: upper and work for an overlay, whose files
-// belong to the range that begins at uid; root, with the template's own
-// ids, for the others. What a killed Clone left is removed first.
+// have no clone yet: upper and work for an overlay, root for the others. All its
+// files belong to the range that begins at uid, so that what a guest makes
+// set-user-id is nobody's program on the host wherever it is found. What a killed
+// Clone left is removed first.
 func Clone(ctx context.Context, t *Template, guestDir string, kind CloneKind, uid int) error {
 	had, err := Cloned(guestDir)
 	if err != nil {
@@ -67,7 +68,7 @@ func Clone(ctx context.Context, t *Template, guestDir string, kind CloneKind, ui
 		return cloneOverlay(t, guestDir, uid)
 	case Reflink, Copy:
 		tmp := filepath.Join(guestDir, "root.tmp")
-		if err := copyTree(ctx, t.RootFS(), tmp, kind == Reflink, nil); err != nil {
+		if err := copyTree(ctx, t.RootFS(), tmp, copying{reflink: kind == Reflink, shift: uid}, nil); err != nil {
 			return err
 		}
 		return rename(tmp, filepath.Join(guestDir, "root"))
@@ -101,6 +102,21 @@ func cloneOverlay(t *Template, guestDir string, uid int) error {
 		}
 	}
 	return rename(filepath.Join(guestDir, "upper.tmp"), filepath.Join(guestDir, "upper"))
+}
+
+// firstID is the id that guest root's files have in the open tree of a reflink or
+// copy clone: the guest's own, or 0 in clones of before vsl 0.2, whose ids are
+// mapped when they are mounted. No owner that a guest can give to its root is in
+// the other range.
+func firstID(tree, uid int) (int, error) {
+	st, err := sys.StatAt(tree, "")
+	if err != nil {
+		return 0, err
+	}
+	if int(st.UID) <= maxID {
+		return 0, nil
+	}
+	return uid, nil
 }
 
 func rename(from, to string) error {

@@ -2,12 +2,9 @@ package rootfs
 
 import (
 	"context"
-	"errors"
 	"os"
 	"path"
-	"path/filepath"
 	"runtime"
-	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -18,8 +15,8 @@ import (
 // extended attributes, hard links and holes. Links are copied, never followed;
 // device nodes and sockets are left out.
 type copier struct {
-	ctx      context.Context
-	reflink  bool
+	ctx context.Context
+	copying
 	dstRoot  int
 	dev      uint64
 	progress func(files, bytes int64)
@@ -29,15 +26,34 @@ type copier struct {
 	files, bytes atomic.Int64
 
 	mu    sync.Mutex
-	links map[uint64]string // inode of a file with several names to its path in the copy
+	links map[uint64]firstName // of a file with several names, by its inode
 	err   error
 }
 
-// copyTree copies the folder src to dst, which must not exist. With reflink the
-// files share their blocks with the originals, and it is an error where the
-// file system cannot do that. Several folders are copied at once. After an error
-// the caller removes dst.
-func copyTree(ctx context.Context, src, dst string, reflink bool, progress func(files, bytes int64)) error {
+// copying says how a tree is copied.
+type copying struct {
+	reflink bool // the files share their blocks with the originals
+	shift   int  // is added to every owner
+}
+
+// folder is a folder being copied: the way to it from the tree's root. No path is
+// made of it until somebody needs one, as the way may be long.
+type folder struct {
+	up   *folder
+	name string
+}
+
+// firstName is where the copy of a file with several names is.
+type firstName struct {
+	in   *folder
+	name string
+}
+
+// copyTree copies the folder src to dst, which must not exist. To share blocks
+// where the file system cannot do that is an error. Several folders are copied at
+// once, each step by step from the one above, however deep. After an error the
+// caller removes dst.
+func copyTree(ctx context.Context, src, dst string, how copying, progress func(files, bytes int64)) error {
 	if err := os.Mkdir(dst, 0o700); err != nil {
 		return sys.Op("make folder", dst, unwrapPath(err))
 	}
@@ -50,30 +66,61 @@ func copyTree(ctx context.Context, src, dst string, reflink bool, progress func(
 		sys.Close(from)
 		return sys.Op("open", src, err)
 	}
-	to, err := sys.OpenAt(sys.Cwd, dst, sys.ORdonly|sys.ODir, 0)
+	root, err := sys.OpenAt(sys.Cwd, dst, sys.ORdonly|sys.ODir, 0)
 	if err != nil {
 		sys.Close(from)
 		return sys.Op("open", dst, err)
 	}
-	defer sys.Close(to)
-	c := &copier{ctx: ctx, reflink: reflink, dstRoot: to, dev: st.Dev, progress: progress,
-		busy: make(chan struct{}, 2*runtime.NumCPU()), links: map[uint64]string{}}
-	c.dir(from, ".", st)
+	defer sys.Close(root)
+	to, err := sys.OpenAt(root, ".", sys.ORdonly|sys.ODir, 0)
+	if err != nil {
+		sys.Close(from)
+		return sys.Op("open", dst, err)
+	}
+	c := &copier{ctx: ctx, copying: how, dstRoot: root, dev: st.Dev, progress: progress,
+		busy: make(chan struct{}, 2*runtime.NumCPU()), links: map[uint64]firstName{}}
+	c.dir(from, to, &folder{})
 	c.wg.Wait()
 	return sys.Op("copy", src, c.err)
 }
 
-func (c *copier) fail(where string, err error) {
+func (c *copier) fail(where *folder, name string, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.err == nil {
-		c.err = sys.Op("copy", "/"+where, err)
+		c.err = sys.Op("copy", where.path(name), err)
 	}
+}
+
+// path is for people: of a long way only the end.
+func (f *folder) path(name string) string {
+	for range 40 {
+		if f == nil || f.up == nil {
+			return "/" + name
+		}
+		name, f = path.Join(f.name, name), f.up
+	}
+	return "…/" + name
+}
+
+// open opens the folder's copy, step by step and link-free.
+func (f *folder) open(root int) (int, error) {
+	var names []string
+	for ; f.up != nil; f = f.up {
+		names = append(names, f.name)
+	}
+	fd, err := sys.OpenAt(root, ".", sys.OPath|sys.ODir, 0)
+	for i := len(names) - 1; i >= 0 && err == nil; i-- {
+		up := fd
+		fd, err = sys.OpenAt(up, names[i], sys.OPath|sys.ODir, 0)
+		sys.Close(up)
+	}
+	return fd, err
 }
 
 func (c *copier) stopped() bool {
 	if err := c.ctx.Err(); err != nil {
-		c.fail("", err)
+		c.fail(nil, "", err)
 		return true
 	}
 	c.mu.Lock()
@@ -91,39 +138,64 @@ func (c *copier) report() {
 	c.progress(c.files.Load(), c.bytes.Load())
 }
 
-// dir copies what is in the open folder from, and closes it; rel is its path in
-// the tree, where the copy's folder exists already.
-func (c *copier) dir(from int, rel string, st sys.Stat) {
-	defer sys.Close(from)
-	to, err := sys.OpenBeneath(c.dstRoot, rel, sys.ORdonly|sys.ODir, 0)
-	if err != nil {
-		c.fail(rel, err)
-		return
-	}
-	defer sys.Close(to)
-	for !c.stopped() {
-		names, err := sys.ReadNames(from)
-		if err != nil {
-			c.fail(rel, err)
-			return
-		}
-		if len(names) == 0 {
-			break
-		}
-		for _, n := range names {
-			if err := c.entry(from, to, rel, n); err != nil {
-				c.fail(path.Join(rel, n), err)
+// pair is the way down in both trees.
+type pair struct {
+	src, dst trail
+	at       *folder
+}
+
+// dir copies what is in the open folder from to the open folder to, which are
+// closed with it.
+func (c *copier) dir(from, to int, at *folder) {
+	p := &pair{at: at}
+	defer p.src.close()
+	defer p.dst.close()
+	err := p.push(from, to)
+	for err == nil && len(p.src.levels) > 0 && !c.stopped() {
+		l := p.src.last()
+		if len(l.rest) > 0 {
+			name := l.rest[0]
+			l.rest = l.rest[1:]
+			if err = c.entry(p, name); err != nil {
+				c.fail(p.at, name, err)
 				return
 			}
+			continue
+		}
+		if err = c.meta(p.dst.last().fd, l.fd, l.Stat); err == nil {
+			err = p.leave()
 		}
 		c.report()
 	}
-	if err := copyMeta(to, from, st); err != nil {
-		c.fail(rel, err)
+	if err != nil {
+		c.fail(p.at, "", err)
 	}
 }
 
-func (c *copier) entry(from, to int, rel, name string) error {
+func (p *pair) push(from, to int) error {
+	err := p.src.push(from, p.at.name)
+	if e := p.dst.push(to, p.at.name); err == nil {
+		err = e
+	}
+	if err == nil {
+		err = p.src.readAll()
+	}
+	return err
+}
+
+func (p *pair) leave() error {
+	_, err := p.src.leave()
+	if _, e := p.dst.leave(); err == nil {
+		err = e
+	}
+	if len(p.src.levels) > 0 {
+		p.at = p.at.up
+	}
+	return err
+}
+
+func (c *copier) entry(p *pair, name string) error {
+	from, to := p.src.last().fd, p.dst.last().fd
 	st, err := sys.StatAt(from, name)
 	if err != nil {
 		return err
@@ -131,16 +203,16 @@ func (c *copier) entry(from, to int, rel, name string) error {
 	c.files.Add(1)
 	switch st.Mode & sys.SIfmt {
 	case sys.SIfdir:
-		return c.subdir(from, to, path.Join(rel, name), name, st)
+		return c.subdir(p, name, st)
 	case sys.SIfreg:
-		return c.file(from, to, path.Join(rel, name), name, st)
+		return c.file(p, name, st)
 	case sys.SIflnk:
 		l, err := sys.ReadlinkAt(from, name)
 		if err == nil {
 			err = sys.SymlinkAt(l, to, name)
 		}
 		if err == nil {
-			err = sys.ChownAt(to, name, int(st.UID), int(st.GID))
+			err = c.own(to, name, st)
 		}
 		if err != nil {
 			return err
@@ -149,7 +221,7 @@ func (c *copier) entry(from, to int, rel, name string) error {
 	case sys.SIfifo:
 		err := sys.MknodAt(to, name, sys.SIfifo|0o600, 0, 0)
 		if err == nil {
-			err = sys.ChownAt(to, name, int(st.UID), int(st.GID))
+			err = c.own(to, name, st)
 		}
 		if err == nil {
 			err = sys.ChmodAt(to, name, st.Mode)
@@ -159,37 +231,44 @@ func (c *copier) entry(from, to int, rel, name string) error {
 	return nil
 }
 
-func (c *copier) subdir(from, to int, rel, name string, st sys.Stat) error {
+func (c *copier) subdir(p *pair, name string, st sys.Stat) error {
+	to := p.dst.last().fd
 	if err := sys.MkdirAt(to, name, 0o700); err != nil {
 		return err
 	}
-	sub, err := sys.OpenAt(from, name, sys.ORdonly|sys.ODir, 0)
+	from, err := sys.OpenAt(p.src.last().fd, name, sys.ORdonly|sys.ODir, 0)
 	if err != nil {
 		return err
 	}
 	if st.Dev != c.dev {
-		sys.Close(sub)
+		sys.Close(from)
 		return sys.EXDEV // something is mounted in the tree
 	}
+	if to, err = sys.OpenAt(to, name, sys.ORdonly|sys.ODir, 0); err != nil {
+		sys.Close(from)
+		return err
+	}
+	at := &folder{up: p.at, name: name}
 	select {
 	case c.busy <- struct{}{}:
 		c.wg.Go(func() {
 			defer func() { <-c.busy }()
-			c.dir(sub, rel, st)
+			c.dir(from, to, at)
 		})
+		return nil
 	default:
-		c.dir(sub, rel, st)
+		p.at = at
+		return p.push(from, to)
 	}
-	return nil
 }
 
-func (c *copier) file(from, to int, rel, name string, st sys.Stat) error {
-	fd, linked, err := c.create(to, rel, name, st)
+func (c *copier) file(p *pair, name string, st sys.Stat) error {
+	fd, linked, err := c.create(p, name, st)
 	if err != nil || linked {
 		return err
 	}
 	defer sys.Close(fd)
-	src, err := sys.OpenAt(from, name, sys.ORdonly|sys.ONonblock, 0)
+	src, err := sys.OpenAt(p.src.last().fd, name, sys.ORdonly|sys.ONonblock, 0)
 	if err != nil {
 		return err
 	}
@@ -205,79 +284,26 @@ func (c *copier) file(from, to int, rel, name string, st sys.Stat) error {
 		}
 	}
 	c.bytes.Add(st.Size)
-	return copyMeta(fd, src, st)
+	return c.meta(fd, src, st)
 }
 
 // create makes the empty copy of a file, or a hard link to the copy that one of
 // its other names has.
-func (c *copier) create(to int, rel, name string, st sys.Stat) (fd int, linked bool, err error) {
+func (c *copier) create(p *pair, name string, st sys.Stat) (fd int, linked bool, err error) {
+	to := p.dst.last().fd
 	if st.Nlink > 1 {
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		if first, ok := c.links[st.Ino]; ok {
-			return -1, true, sys.LinkAt(c.dstRoot, first, to, name)
+			in, err := first.in.open(c.dstRoot)
+			if err != nil {
+				return -1, true, err
+			}
+			defer sys.Close(in)
+			return -1, true, sys.LinkAt(in, first.name, to, name)
 		}
-		c.links[st.Ino] = rel
+		c.links[st.Ino] = firstName{p.at, name}
 	}
 	fd, err = sys.OpenAt(to, name, sys.OWronly|sys.OCreat|sys.OExcl, 0o600)
 	return fd, false, err
-}
-
-// copyMeta gives the open file or folder to what from and st have. The order
-// matters: a change of owner clears set-user-id bits and capabilities, and every
-// change sets the times.
-func copyMeta(to, from int, st sys.Stat) error {
-	if err := sys.ChownAt(to, "", int(st.UID), int(st.GID)); err != nil {
-		return err
-	}
-	attrs, err := sys.Xattrs(from)
-	if err != nil {
-		return err
-	}
-	for k, v := range attrs {
-		if !keepXattr(k) {
-			continue
-		}
-		if err := sys.SetXattr(to, k, v); err != nil && err != sys.EOPNOTSUPP {
-			return err
-		}
-	}
-	if err := sys.Chmod(to, st.Mode); err != nil {
-		return err
-	}
-	return sys.UtimesAt(to, "", st.Atime, st.Mtime)
-}
-
-// keepXattr says which extended attributes belong to a file and not to the
-// machine that it comes from.
-func keepXattr(name string) bool {
-	return name == "security.capability" || strings.HasPrefix(name, "user.") ||
-		strings.HasPrefix(name, "system.posix_acl_")
-}
-
-// measure counts the files of a tree and the bytes that they take on disk.
-func measure(root string) (size, files int64, err error) {
-	seen := map[uint64]bool{}
-	err = filepath.WalkDir(root, func(p string, _ os.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		st, err := sys.StatAt(sys.Cwd, p)
-		if err != nil {
-			return err
-		}
-		files++
-		if st.Nlink > 1 && st.Mode&sys.SIfmt != sys.SIfdir {
-			if seen[st.Ino] {
-				return nil
-			}
-			seen[st.Ino] = true
-		}
-		size += st.Blocks * 512
-		return nil
-	})
-	if errors.Is(err, sys.ENAMETOOLONG) {
-		err = sys.ENAMETOOLONG
-	}
-	return size, files, sys.Op("measure", root, err)
 }

@@ -174,9 +174,9 @@ func TestSeedFiles(t *testing.T) {
 	}
 	for _, kind := range []CloneKind{Overlay, Copy} {
 		r := newGuest(t, tmpl, d, kind)
-		tree, owner := r.Tree, uint32(0)
+		tree := r.Tree
 		if kind == Overlay {
-			tree, owner = filepath.Join(r.GuestDir, "upper"), testUID
+			tree = filepath.Join(r.GuestDir, "upper")
 		}
 		etc := filepath.Join(tree, "etc")
 		for _, n := range []string{"resolv.conf", "hosts", ".hostname.vsl"} {
@@ -195,7 +195,7 @@ func TestSeedFiles(t *testing.T) {
 		} {
 			st, err := sys.StatAt(sys.Cwd, filepath.Join(etc, n))
 			b, _ := os.ReadFile(filepath.Join(etc, n))
-			if err != nil || string(b) != want || st.UID != owner || st.Mode&sys.SIfmt != sys.SIfreg {
+			if err != nil || string(b) != want || st.UID != testUID || st.Mode&sys.SIfmt != sys.SIfreg {
 				t.Errorf("%s: %s is %q, %+v, %v", kind, n, b, st, err)
 			}
 		}

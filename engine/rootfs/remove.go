@@ -3,14 +3,25 @@ package rootfs
 import (
 	"fmt"
 	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
 
 	"vsl/engine/internal/sys"
 )
 
+const (
+	removers     = 8   // folders that are removed at once: most of the time is waiting for the disk
+	removeAgain  = 100 // times that a folder may turn out not to be empty after all
+	shallow      = 2   // folders up to this depth are worth a remover of their own,
+	deepForOne   = 64  // and so is what goes on below this depth
+	removePrefix = ".vsl-gone-"
+)
+
 // RemoveTree deletes path and everything below it. It follows no link below
-// path's parent, leaves other file systems alone (an error says so), needs one
-// descriptor whatever the depth, and does not mind permissions, as its caller is
-// root. What does not exist is no error.
+// path's parent, leaves other file systems alone (an error says so), needs a few
+// descriptors whatever the depth, and does not mind permissions, as its caller is
+// root. Nobody else may change the tree meanwhile. What does not exist is no error.
 func RemoveTree(path string) error {
 	parent, err := sys.OpenAt(sys.Cwd, filepath.Dir(path), sys.OPath|sys.ODir, 0)
 	if err == sys.ENOENT {
@@ -23,83 +34,178 @@ func RemoveTree(path string) error {
 	return sys.Op("remove", path, removeAt(parent, filepath.Base(path)))
 }
 
-// level is one folder on the way down: what it is, its name in the folder above
-// and the names in it that are still to be removed.
-type level struct {
-	name     string
-	dev, ino uint64
-	rest     []string
-}
-
 func removeAt(parent int, name string) error {
 	if done, err := unlinkAny(parent, name); done || err != nil {
 		return err
 	}
-	cur, top, err := enter(parent, name)
+	top, err := sys.OpenAt(parent, name, sys.ORdonly|sys.ODir, 0)
+	if err != nil {
+		return fmt.Errorf("%q: %w", name, err)
+	}
+	defer sys.Close(top)
+	r := &remover{top: top, free: make(chan struct{}, removers)}
+	for i := range removeAgain {
+		r.rename = i == 0
+		if err := r.sweep(); err != nil {
+			return err
+		}
+		if done, err := unlinkAny(parent, name); done || err != nil {
+			return err
+		}
+		if err := sys.Rewind(top); err != nil {
+			return err
+		}
+	}
+	return fmt.Errorf("%q: %w", name, sys.ENOTEMPTY)
+}
+
+// remover removes what is in the folder top, several parts of it at once. A part
+// is an entry of top; what is deep in one becomes one by being renamed, where
+// somebody is free to take it and the disk has room for the name.
+type remover struct {
+	top    int
+	rename bool // in the first sweep, which leaves alone what has such a name: it may be in work
+	free   chan struct{}
+	wg     sync.WaitGroup
+	n      atomic.Int64
+
+	mu  sync.Mutex
+	err error
+}
+
+func (r *remover) sweep() error {
+	defer r.wg.Wait()
+	for r.failed() == nil {
+		names, err := sys.ReadNames(r.top)
+		if err != nil {
+			return err
+		}
+		if len(names) == 0 {
+			r.wg.Wait()
+			return r.failed()
+		}
+		for _, n := range names {
+			if r.rename && strings.HasPrefix(n, removePrefix) {
+				continue
+			}
+			select {
+			case r.free <- struct{}{}:
+				r.start(n)
+			default:
+				r.fail(r.part(n))
+			}
+		}
+	}
+	return r.failed()
+}
+
+func (r *remover) start(name string) {
+	r.wg.Go(func() {
+		defer func() { <-r.free }()
+		r.fail(r.part(name))
+	})
+}
+
+func (r *remover) fail(err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.err == nil {
+		r.err = err
+	}
+}
+
+func (r *remover) failed() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.err
+}
+
+// part removes one entry of top, whatever it is.
+func (r *remover) part(name string) error {
+	if done, err := unlinkAny(r.top, name); done || err != nil {
+		return err
+	}
+	top, err := sys.OpenAt(r.top, ".", sys.ORdonly|sys.ODir, 0)
 	if err != nil {
 		return err
 	}
-	defer func() { sys.Close(cur) }()
-	stack := []level{top}
+	t := &trail{}
+	defer t.close()
+	if err := t.push(top, ""); err != nil {
+		return err
+	}
+	if err := t.enter(name); err != nil {
+		return err
+	}
+	for again := 0; len(t.levels) > 1; {
+		if err := r.failed(); err != nil {
+			return nil // it is told already
+		}
+		full, err := r.empty(t)
+		if err == nil && full != "" {
+			err = t.enter(full)
+			again = 0
+		} else if err == nil {
+			var left string
+			if left, err = t.leave(); err == nil {
+				err = r.emptied(t, left, &again)
+			}
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// emptied removes a folder that was read to its end. Where the file system did
+// not tell all names, because others went meanwhile, it is entered again.
+func (r *remover) emptied(t *trail, name string, again *int) error {
+	done, err := unlinkAny(t.last().fd, name)
+	if done || err != nil {
+		return err
+	}
+	if *again++; *again > removeAgain {
+		return fmt.Errorf("%q: %w", name, sys.ENOTEMPTY)
+	}
+	return t.enter(name)
+}
+
+// empty removes names from the last folder until one turns out to be a folder
+// with something in it, which it returns; "" says that there are no more.
+func (r *remover) empty(t *trail) (string, error) {
 	for {
-		l := &stack[len(stack)-1]
-		sub, err := clearLevel(cur, l)
+		name, err := t.next()
+		if err != nil || name == "" {
+			return "", err
+		}
+		done, err := unlinkAny(t.last().fd, name)
 		if err != nil {
-			return err
+			return "", err
 		}
-		if sub != "" {
-			fd, next, err := enter(cur, sub)
-			if err != nil {
-				return err
-			}
-			sys.Close(cur)
-			cur, stack = fd, append(stack, next)
-			if next.dev != top.dev {
-				return fmt.Errorf("%q is a mount point: %w", sub, sys.EBUSY)
-			}
-			continue
-		}
-		if len(stack) == 1 {
-			return sys.UnlinkAt(parent, name, true)
-		}
-		stack = stack[:len(stack)-1]
-		up, err := leave(cur, stack[len(stack)-1])
-		if err != nil {
-			return err
-		}
-		sys.Close(cur)
-		cur = up
-		if err := sys.UnlinkAt(cur, l.name, true); err != nil && err != sys.ENOENT {
-			return err
+		if !done && !r.handOver(t, name) {
+			return name, nil
 		}
 	}
 }
 
-// clearLevel removes names from the open folder cur until one turns out to be a
-// folder with something in it, which it returns; "" says that cur is empty.
-func clearLevel(cur int, l *level) (string, error) {
-	for {
-		for len(l.rest) > 0 {
-			name := l.rest[0]
-			l.rest = l.rest[1:]
-			done, err := unlinkAny(cur, name)
-			if err != nil {
-				return "", err
-			}
-			if !done {
-				return name, nil
-			}
-		}
-		// From the start: removing may move what a folder's offset means.
-		if err := sys.Rewind(cur); err != nil {
-			return "", err
-		}
-		names, err := sys.ReadNames(cur)
-		if err != nil || len(names) == 0 {
-			return "", err
-		}
-		l.rest = names
+// handOver makes a full folder in the last one a part of its own.
+func (r *remover) handOver(t *trail, name string) bool {
+	if depth := len(t.levels) - 1; !r.rename || depth > shallow && depth < deepForOne {
+		return false
 	}
+	select {
+	case r.free <- struct{}{}:
+	default:
+		return false
+	}
+	part := fmt.Sprint(removePrefix, r.n.Add(1))
+	if err := sys.RenameAt(t.last().fd, name, r.top, part, true); err != nil {
+		<-r.free
+		return false
+	}
+	r.start(part)
+	return true
 }
 
 // unlinkAny removes a file or an empty folder, and says false when name is a
@@ -116,35 +222,4 @@ func unlinkAny(dir int, name string) (bool, error) {
 		return false, nil
 	}
 	return false, fmt.Errorf("%q: %w", name, err)
-}
-
-func enter(dir int, name string) (int, level, error) {
-	fd, err := sys.OpenAt(dir, name, sys.ORdonly|sys.ODir, 0)
-	if err != nil {
-		return -1, level{}, fmt.Errorf("%q: %w", name, err)
-	}
-	st, err := sys.StatAt(fd, "")
-	if err != nil {
-		sys.Close(fd)
-		return -1, level{}, err
-	}
-	return fd, level{name: name, dev: st.Dev, ino: st.Ino}, nil
-}
-
-// leave opens the folder above cur and makes sure that it is the one that the
-// way down came through: somebody may have moved cur.
-func leave(cur int, want level) (int, error) {
-	fd, err := sys.OpenAt(cur, "..", sys.ORdonly|sys.ODir, 0)
-	if err != nil {
-		return -1, err
-	}
-	st, err := sys.StatAt(fd, "")
-	if err == nil && (st.Dev != want.dev || st.Ino != want.ino) {
-		err = fmt.Errorf("%q was moved while it was removed: %w", want.name, sys.EAGAIN)
-	}
-	if err != nil {
-		sys.Close(fd)
-		return -1, err
-	}
-	return fd, nil
 }

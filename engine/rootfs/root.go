@@ -14,7 +14,7 @@ type RootKind int
 
 const (
 	OverlayRoot RootKind = iota // GuestDir/upper over the template
-	DirectRoot                  // a tree of its own, with ids 0..65535 on disk: reflink and copy clones, and template builds
+	DirectRoot                  // a tree of its own: reflink and copy clones, and template builds
 )
 
 // Root describes a guest's root file system and what else is mounted in it.
@@ -204,9 +204,16 @@ func (o *OpenRoot) attachDirect(mp string, place, userns int) error {
 		return sys.Op("open", o.root.Tree, err)
 	}
 	defer sys.Close(dir)
+	first, err := firstID(dir, o.root.UID)
+	if err != nil {
+		return sys.Op("open", o.root.Tree, err)
+	}
 	// Before the id-mapped mount: through it host root could make nothing.
-	if err := o.makeTargets(dir, 0); err != nil {
+	if err := o.makeTargets(dir, first); err != nil {
 		return err
+	}
+	if first != 0 {
+		userns = -1 // the ids on disk are the guest's
 	}
 	if err := sys.SetMountAttr(o.tree, sys.AttrNodev, userns); err != nil {
 		return idmapError(o.root.Tree, err)

@@ -57,15 +57,18 @@ func SeedFiles(guestDir string, t *Template, kind CloneKind, uid int, s Seed) er
 // openEtc opens the clone's /etc for writing below it. In an overlay's upper
 // folder it is made first, as the template's is.
 func openEtc(guestDir string, t *Template, kind CloneKind, uid int) (fd, owner int, err error) {
-	tree, owner := filepath.Join(guestDir, "root"), 0
+	tree := filepath.Join(guestDir, "root")
 	if kind == Overlay {
-		tree, owner = filepath.Join(guestDir, "upper"), uid
+		tree = filepath.Join(guestDir, "upper")
 	}
 	root, err := sys.OpenAt(sys.Cwd, tree, sys.OPath|sys.ODir, 0)
 	if err != nil {
 		return -1, 0, sys.Op("open", tree, err)
 	}
 	defer sys.Close(root)
+	if owner, err = firstID(root, uid); err != nil {
+		return -1, 0, sys.Op("open", tree, err)
+	}
 	if kind == Overlay {
 		st, err := sys.StatAt(sys.Cwd, filepath.Join(t.RootFS(), "etc"))
 		if err != nil {

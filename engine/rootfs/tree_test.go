@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -85,28 +86,73 @@ func deepen(t *testing.T, dir string, levels int) {
 	sys.Close(fd)
 }
 
+// Removing goes on on several threads: what is mounted must be so for all of
+// them, so this test is a process of its own.
 func TestRemoveTreeStopsAtMounts(t *testing.T) {
 	requireRoot(t)
-	top := t.TempDir()
-	mnt := filepath.Join(top, "tree", "mnt")
-	if err := os.MkdirAll(mnt, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	err := OnMountThread(func() error {
-		if err := sys.Mount("tmpfs", mnt, "tmpfs", 0, ""); err != nil {
-			return err
+	if os.Getenv("VSL_TEST_OWN_MOUNTS") == "" {
+		c := exec.Command("/proc/self/exe", "-test.run=^TestRemoveTreeStopsAtMounts$")
+		c.Env = append(os.Environ(), "VSL_TEST_OWN_MOUNTS=1")
+		c.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS}
+		if out, err := c.CombinedOutput(); err != nil {
+			t.Errorf("%v\n%s", err, out)
 		}
-		if err := os.WriteFile(filepath.Join(mnt, "keep"), nil, 0o600); err != nil {
-			return err
+		return
+	}
+	for _, mnt := range []string{"tree/mnt", "tree/a/b/c/mnt"} {
+		top := t.TempDir()
+		at := filepath.Join(top, mnt)
+		if err := os.MkdirAll(at, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := sys.Mount("tmpfs", at, "tmpfs", 0, ""); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(at, "keep"), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		fd, err := sys.OpenAt(sys.Cwd, at, sys.OPath|sys.ODir, 0)
+		if err != nil {
+			t.Fatal(err)
 		}
 		if err := RemoveTree(filepath.Join(top, "tree")); !errors.Is(err, sys.EBUSY) {
 			t.Errorf("RemoveTree gave %v", err)
 		}
-		_, err := os.Stat(filepath.Join(mnt, "keep"))
-		return err
-	})
-	if err != nil {
+		if err := sys.Umount(fdPath(fd), sys.MntDetach); err != nil { // EINVAL where it is no mount any more
+			t.Fatal(err)
+		}
+		if _, err := sys.StatAt(fd, "keep"); err != nil {
+			t.Error(err)
+		}
+		sys.Close(fd)
+	}
+}
+
+// Guests can make trees deeper than any path; whatever walks them does so
+// without one, and in a time that grows as the tree does.
+func TestDeepTrees(t *testing.T) {
+	requireRoot(t)
+	const levels = 8000
+	top := t.TempDir()
+	src, dst := filepath.Join(top, "src"), filepath.Join(top, "dst")
+	if err := os.Mkdir(src, 0o755); err != nil {
 		t.Fatal(err)
+	}
+	deepen(t, src, levels)
+	_, files, err := measure(src)
+	if err != nil || files != 2*levels+1 {
+		t.Errorf("measured %d files: %v", files, err)
+	}
+	if err := copyTree(context.Background(), src, dst, copying{shift: testUID}, nil); err != nil {
+		t.Fatal(err)
+	}
+	if _, copied, err := measure(dst); err != nil || copied != files {
+		t.Errorf("copied %d files: %v", copied, err)
+	}
+	for _, d := range []string{src, dst} {
+		if err := RemoveTree(d); err != nil {
+			t.Error(err)
+		}
 	}
 }
 
@@ -192,13 +238,13 @@ func TestCopyTree(t *testing.T) {
 	top := t.TempDir()
 	src, dst := filepath.Join(top, "src"), filepath.Join(top, "dst")
 	sampleTree(t, src)
-	if err := copyTree(context.Background(), src, dst, false, nil); err != nil {
+	if err := copyTree(context.Background(), src, dst, copying{}, nil); err != nil {
 		t.Fatal(err)
 	}
 	checkCopy(t, src, dst)
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	if err := copyTree(ctx, src, filepath.Join(top, "dst2"), false, nil); !errors.Is(err, context.Canceled) {
+	if err := copyTree(ctx, src, filepath.Join(top, "dst2"), copying{}, nil); !errors.Is(err, context.Canceled) {
 		t.Errorf("cancelled copy gave %v", err)
 	}
 }
@@ -240,7 +286,7 @@ func TestReflink(t *testing.T) {
 		src, dst := filepath.Join(mnt, "src"), filepath.Join(mnt, "dst")
 		sampleTree(t, src)
 		before, _ := sys.Statfs(mnt)
-		if err := copyTree(context.Background(), src, dst, true, nil); err != nil {
+		if err := copyTree(context.Background(), src, dst, copying{reflink: true}, nil); err != nil {
 			return err
 		}
 		after, _ := sys.Statfs(mnt)
