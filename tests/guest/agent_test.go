@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/exec"
 	"strconv"
-	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -23,7 +22,7 @@ const agentName = "/agent"
 func agent(args []string) int {
 	verbs := map[string]func([]string) error{
 		"alloc": agentAlloc, "burn": agentBurn, "serve": agentServe, "dial": agentDial, "bind": agentBind,
-		"udp": agentUDP, "mmap": agentMmap, "try": agentTry, "abstract": agentAbstract, "reach": agentReach,
+		"udp": agentUDP, "mmap": agentMmap, "probe": agentProbe, "maps": agentMaps, "abstract": agentAbstract,
 		"spew": agentSpew, "peek": agentPeek, "unmask": agentUnmask,
 	}
 	maps.Copy(verbs, hostileVerbs)
@@ -224,16 +223,6 @@ func agentAbstract(args []string) error {
 		}
 		c.Close()
 	}
-}
-
-// agentReach prints the errno names that signalling and tracing a pid gives.
-func agentReach(args []string) error {
-	pid, err := strconv.Atoi(args[0])
-	if err != nil {
-		return err
-	}
-	fmt.Println(errname(syscall.Kill(pid, 0)), errname(unix.PtraceAttach(pid)))
-	return nil
 }
 
 // agentSpew writes that many megabytes of numbered lines.

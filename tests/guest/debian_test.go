@@ -19,11 +19,12 @@ import (
 
 // debianRecipe declares two unchanged Debian guests with systemd, nginx and
 // redis on their default ports.
-const debianRecipe = `local debian = template "debian" { from = tar "debian.tar.zst" }
+const debianRecipe = `local debian = template "debian" { from = tar "debian.tar.zst", build = function(t) t:copy_in("agent", "/agent") end }
 for i = 1, 2 do
   guest("web" .. i) {
     template = debian, ip = "127.77.5.1" .. i, limit = { memory = "512M", pids = 512 },
     provision = function(g) g:write("/var/www/html/index.html", "page of " .. g.name) end,
+    ready = probe.notify { within = "%s" },
     secrets = { token = { from = secret.file("token"), owner = 33 } },
   }
 end`
@@ -38,7 +39,7 @@ func TestDebian(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	recipe := r.recipe(debianRecipe)
+	recipe := r.recipe(fmt.Sprintf(debianRecipe, slow(time.Minute)))
 	if err := os.WriteFile(filepath.Join(r.src, "token"), []byte("token of the web"), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -66,6 +67,7 @@ func TestDebian(t *testing.T) {
 		{"the template never changes", func(t *testing.T) { d.vandal(t); expect(t, "hash of the template", hashTree(t, template), before) }},
 		{"guests share one page cache", d.pageCache},
 		{"the host's status shows systemd", d.status},
+		{"no hostile probe gets out", func(t *testing.T) { newPrey(d.r).probed("web1", kind{ownTree: true}) }},
 		{"shutdown is graceful and state is kept", d.graceful},
 		{"poweroff inside ends the guest", func(t *testing.T) { d.ends(t, "systemctl", "poweroff") }},
 		{"reboot inside ends the guest", func(t *testing.T) { d.ends(t, "systemctl", "reboot") }},

@@ -5,3 +5,5 @@ package guest
 import "syscall"
 
 func tryIopl() error { return syscall.ENOSYS }
+
+func tryIoperm() error { return syscall.ENOSYS }

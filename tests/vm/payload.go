@@ -73,9 +73,10 @@ func AddTests(ctx context.Context, top, payload string, pkgs []string) error {
 }
 
 // GoBuild runs go build or go test -c without cgo, stripped, so that the result
-// runs in any Linux of this architecture.
+// runs in any Linux of this architecture. Packages are compiled as by the other
+// tiers, which have them in the cache by then.
 func GoBuild(ctx context.Context, top, verb string, args ...string) error {
-	cmd := exec.CommandContext(ctx, "go", append([]string{verb, "-trimpath", "-ldflags=-s -w"}, args...)...)
+	cmd := exec.CommandContext(ctx, "go", append([]string{verb, "-ldflags=-s -w"}, args...)...)
 	cmd.Dir = top
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"runtime"
@@ -74,8 +73,7 @@ func clock(d time.Duration) string {
 	return fmt.Sprintf("%d:%02d", int(d.Minutes()), int(d.Seconds())%60)
 }
 
-// jobs lists what to run. A package that does not compile fails the test by name
-// and does not hide the rest.
+// jobs lists what to run.
 func jobs(t *testing.T) []Job {
 	t.Helper()
 	patterns := strings.Fields(os.Getenv("VSL_VM_PKGS"))
@@ -94,15 +92,6 @@ func jobs(t *testing.T) []Job {
 	if err != nil {
 		t.Fatal(err)
 	}
-	all = slices.DeleteFunc(all, func(p Tests) bool {
-		cmd := exec.CommandContext(t.Context(), "go", "vet", "./"+p.Package)
-		cmd.Dir = top
-		out, err := cmd.CombinedOutput()
-		if err != nil {
-			t.Errorf("%s: %v\n%s", p.Package, err, out)
-		}
-		return err != nil
-	})
 	jobs := Shards(all, filter, jobSize)
 	if len(jobs) == 0 {
 		t.Fatal("no test to run")
@@ -130,7 +119,7 @@ func payloadDisk(t *testing.T, jobs []Job, dir string) string {
 		err = AddTests(t.Context(), top, payload, slices.Compact(pkgs))
 	}
 	if err == nil {
-		err = GoBuild(t.Context(), top, "build", "-o", filepath.Join(repo, "bin", "vsl"), "./cmd/vsl")
+		err = GoBuild(t.Context(), top, "build", "-trimpath", "-o", filepath.Join(repo, "bin", "vsl"), "./cmd/vsl")
 	}
 	if err == nil {
 		err = run(t.Context(), top, "cp", "-a", "go.mod", "recipes", "stdlib", repo+"/")
@@ -151,13 +140,16 @@ func payloadDisk(t *testing.T, jobs []Job, dir string) string {
 	return disk
 }
 
-// summary is one line about a job, and one for each test that its kernel could not
-// run. What the guest tier shows is counted only.
+// summary is one line about a job, and one for each test that failed or that its
+// kernel could not run. What the guest tier shows is counted only.
 func summary(pkg Package) string {
 	count := map[string]int{}
-	left, skips := 0, ""
+	left, notes := 0, ""
 	for _, inner := range pkg.Tests {
 		count[inner.Status]++
+		if inner.Status == "FAIL" || inner.Status == "" {
+			notes += "\nvm:   failed " + inner.Name
+		}
 		if inner.Status != "SKIP" {
 			continue
 		}
@@ -166,10 +158,10 @@ func summary(pkg Package) string {
 			left++
 			continue
 		}
-		skips += "\nvm:   skipped " + inner.Name + ":" + reason
+		notes += "\nvm:   skipped " + inner.Name + ":" + reason
 	}
 	return fmt.Sprintf("%-16s %2d passed, %d failed, %d skipped, %d left to the guest tier%s", pkg.Name,
-		count["PASS"], count["FAIL"]+count[""], count["SKIP"]-left, left, skips)
+		count["PASS"], count["FAIL"]+count[""], count["SKIP"]-left, left, notes)
 }
 
 // skipReason is what the test itself said last.
