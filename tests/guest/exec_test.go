@@ -143,7 +143,7 @@ func TestExecOutputForAFlowIsBounded(t *testing.T) {
 		flow := r.recipe(`guest "h" { command = { "sleep", "infinity" }, ready = function(g) g:exec { "sh", "-c", "cat /dev/zero >&` + to + `" } end }`)
 		r.fails(1, []string{"it printed more than 64 MB"}, "up", flow)
 	}
-	probe := r.recipe(`guest "h" { command = { "sleep", "infinity" }, ready = probe.exec { "cat", "/dev/zero", within = "4s" } }`)
+	probe := r.recipe(`guest "h" { command = { "sleep", "infinity" }, ready = probe.exec { "cat", "/dev/zero", within = "` + fixture.Scaled(4*time.Second).String() + `" } }`)
 	r.fails(1, []string{"it printed more than 64 MB"}, "up", probe)
 }
 

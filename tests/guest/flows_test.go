@@ -24,7 +24,7 @@ func TestFailingFlowsUndoTheirGuestOnly(t *testing.T) {
 		{"boot", `boot = function(g) require("vsl.flows").boot(g) error("after boot") end`, []string{"after boot", "boot"}},
 		{"ready", `ready = function(g) error("never") end`, []string{"never", "ready"}},
 		{"ready in time", `ready = probe.file { "/never", within = "300ms" }`, []string{"not ready in time", "300ms", "said this", "/never"}},
-		{"no command", `command = { "/no/such" }, ready = probe.file { "/never", within = "20s" }`, []string{"/no/such: no such file"}},
+		{"no command", `command = { "/no/such" }, ready = probe.file { "/never", within = "10m" }`, []string{"/no/such: there is no such file"}},
 	} {
 		t.Run(c.phase, func(t *testing.T) {
 			r := newRoot(t)

@@ -26,7 +26,7 @@ func (r *root) logSize(name string) int64 {
 
 func TestLogIsBounded(t *testing.T) {
 	r := newRoot(t)
-	r.up(`guest "g" { template = box, command = { "/agent", "spew", "20" }, ready = probe.log { "the last line", within = "60s" } }`)
+	r.up(`guest "g" { template = box, command = { "/agent", "spew", "20" }, ready = probe.log { "the last line", within = "10m" } }`)
 	if n := r.logSize("g"); n > logBound || n < 1<<20 {
 		t.Errorf("the log of 20 MB has %d bytes", n)
 	}

@@ -16,7 +16,7 @@ const twoServers = `for i = 1, 2 do
   guest("s" .. i) {
     template = box, ip = { "198.51.100.1" .. i, "2001:db8::1" .. i },
     command = { "/agent", "serve", "s" .. i, "0.0.0.0:80", "[::]:80" },
-    ready = probe.tcp { port = 80, within = "20s" },
+    ready = probe.tcp { port = 80, within = "10m" },
   }
 end`
 
