@@ -197,7 +197,7 @@ func (a *audit) try(ctx context.Context, j *spawn.Join, t attempt) (state, seen 
 	prelude := p.Len()
 	t.program(p)
 	proc, err := spawn.Start(&spawn.Attr{Name: "an attempt in guest " + a.g.Name(), Program: p, Join: j,
-		CgroupFD: int(x.cgroup.Fd()), Context: ctx})
+		CgroupFD: int(x.command.FD.Fd()), Context: ctx})
 	if err == nil {
 		_, err = proc.Wait(ctx)
 		proc.Close()

@@ -13,12 +13,19 @@ import (
 	"vsl/engine/spawn"
 )
 
-// The signals that a command line listens to beside os.Interrupt.
+// The signals that a command line listens to.
 var (
-	Terminate  os.Signal = sys.Terminate
-	Resize     os.Signal = sys.Resize
-	BrokenPipe os.Signal = sys.BrokenPipe
+	Terminate    os.Signal = sys.Terminate
+	Resize       os.Signal = sys.Resize
+	BrokenPipe   os.Signal = sys.BrokenPipe
+	TerminalStop os.Signal = sys.TerminalStop
+
+	EndSignals    = sys.EndSignals
+	PassedSignals = sys.PassedSignals
 )
+
+// StopSelf stops this process until it is told to go on.
+func StopSelf() { sys.StopSelf() }
 
 // OwnerOf is the user that a file of the host belongs to; ok is false where its
 // information is not the kernel's.

@@ -31,7 +31,3 @@ func (c *collected) Write(p []byte) (int, error) {
 func (c *collected) ReadFrom(r io.Reader) (int64, error) {
 	return io.Copy(struct{ io.Writer }{c}, r)
 }
-
-func (x *execution) tooMuch() error {
-	return &OpError{Op: "run " + x.args.Argv[0] + " in guest", Target: x.g.spec.Name, Err: errOutput, Hint: "have it write to a file of the guest"}
-}

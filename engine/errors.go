@@ -17,12 +17,18 @@ var (
 	ErrNotReady      = errors.New("not ready in time")
 	ErrInvalid       = errors.New("invalid")
 	ErrNotSupported  = sys.ErrNotSupported
+	errGoingDown     = fmt.Errorf("%w: it is going down", ErrNotRunning)
 	errFrozen        = errors.New("guest is frozen")
 	errNothingToBoot = errors.New("no init found in the guest's root")
 )
 
 // errUndone is what is left of a guest that only an unfinished run had made.
 var errUndone = fmt.Errorf("%w any more: the run that made it did not finish, and was undone now", ErrUnknownGuest)
+
+// Signalled is the error of a command that a signal kept from being started.
+type Signalled struct{ Signal int }
+
+func (e *Signalled) Error() string { return fmt.Sprintf("stopped by signal %d", e.Signal) }
 
 // SpecError is a mistake in a declaration. It is an ErrInvalid.
 type SpecError struct {

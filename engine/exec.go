@@ -3,21 +3,15 @@ package engine
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"os"
-	"strconv"
-	"strings"
 	"sync"
 	"time"
 
+	"vsl/engine/cgroup"
 	"vsl/engine/internal/sys"
 	"vsl/engine/spawn"
 )
-
-// pipeGrace is how long output is still read after a command ended: a daemon
-// that it left behind may hold the pipe for ever.
-const pipeGrace = 500 * time.Millisecond
 
 // reapGrace is how long a killed command may take to be gone.
 const reapGrace = 5 * time.Second
@@ -33,7 +27,7 @@ func (g *guest) join() (*spawn.Join, error) {
 	if errors.Is(err, sys.ESRCH) {
 		return nil, &OpError{Op: "join guest", Target: g.spec.Name, Err: ErrNotRunning, Hint: "it ended just now"}
 	}
-	return j, err
+	return j, g.orEnding(pid, err)
 }
 
 // Exec runs a command inside the running guest: in its cgroup and namespaces,
@@ -54,11 +48,16 @@ func (g *guest) Exec(ctx context.Context, a ExecArgs) (ExecResult, error) {
 	}
 	ctx, over := context.WithCancelCause(ctx)
 	defer over(nil)
-	x := &execution{g: g, args: a, join: j}
+	x := &execution{g: g, args: a, join: j, over: over}
 	x.out.over, x.errOut.over = over, over
 	defer x.close()
+	if a.Signals != nil {
+		done := make(chan struct{})
+		defer close(done)
+		go x.listen(done)
+	}
 	if err := x.prepare(ctx); err != nil {
-		return ExecResult{}, err
+		return ExecResult{}, x.why(ctx, err)
 	}
 	return x.run(ctx)
 }
@@ -68,16 +67,20 @@ type execution struct {
 	g       *guest
 	args    ExecArgs
 	join    *spawn.Join
+	over    context.CancelCauseFunc
 	user    account
-	cgroup  *os.File
+	command *cgroup.Command
 	joins   []*os.File
 	guard   *os.File
-	files   []*os.File // the child's ends
-	ours    []*os.File // its ends of pipes that we made, closed once it has them
-	reading []*os.File // our ends, closed when leftovers of the command hold the others
-	copies  sync.WaitGroup
+	streams *streams // nil with a terminal
 	out     collected
 	errOut  collected
+
+	mu     sync.Mutex
+	proc   *spawn.Process // once it runs
+	pty    *spawn.PTY     // likewise
+	urgent int            // how often it was told to end
+	killed bool
 }
 
 func (x *execution) prepare(ctx context.Context) error {
@@ -104,7 +107,15 @@ func (x *execution) prepare(ctx context.Context) error {
 	if x.args.TTY != nil {
 		return nil
 	}
-	return x.connect()
+	var out, errOut io.Writer = &x.out, &x.errOut
+	if x.args.Stdout != nil {
+		out = x.args.Stdout
+	}
+	if x.args.Stderr != nil {
+		errOut = x.args.Stderr
+	}
+	x.streams, err = connect(x.args.Stdin, out, errOut, g.hostID()+int(x.user.uid), g.hostID()+int(x.user.gid))
+	return err
 }
 
 // openContext opens what puts a child into the running guest's context.
@@ -113,7 +124,7 @@ func (x *execution) openContext() error {
 	if err != nil {
 		return err
 	}
-	if x.cgroup, err = grp.ExecFD(); err != nil {
+	if x.command, err = grp.NewCommand(); err != nil {
 		return err
 	}
 	if x.joins, err = grp.JoinFiles(); err != nil {
@@ -139,84 +150,6 @@ func (x *execution) enter(p *spawn.Program, session func()) error {
 	}
 	p.Confine(c)
 	return nil
-}
-
-// connect gives the command its three streams: a pipe and a file to read as they
-// are, a pipe of ours for all else. The guest keeps what it gets for as long as
-// it likes: through our terminal it could read what the administrator types
-// next, of a log that is appended to it could empty all, and a socket made
-// outside its cgroup knows no addresses that it is confined to.
-func (x *execution) connect() error {
-	in, err := x.source(x.args.Stdin)
-	if err != nil {
-		return err
-	}
-	out, err := x.sink(x.args.Stdout, &x.out)
-	if err != nil {
-		return err
-	}
-	errOut, err := x.sink(x.args.Stderr, &x.errOut)
-	x.files = []*os.File{in, out, errOut}
-	x.openByName()
-	return err
-}
-
-// openByName lets the command open its streams by name, as /dev/stdout: a pipe
-// belongs to who made it, which is nobody inside. Only nameless pipes are
-// handed over; the guest holds them anyway.
-func (x *execution) openByName() {
-	for _, f := range x.files {
-		if f == nil {
-			continue
-		}
-		if to, err := os.Readlink(fmt.Sprintf("/proc/self/fd/%d", f.Fd())); err == nil && strings.HasPrefix(to, "pipe:") {
-			// At worst the command cannot open it, as before.
-			_ = f.Chown(x.g.hostID()+int(x.user.uid), x.g.hostID()+int(x.user.gid))
-		}
-	}
-}
-
-func (x *execution) source(r io.Reader) (*os.File, error) {
-	if r == nil {
-		return nil, nil
-	}
-	f, ok := r.(*os.File)
-	if ok && sys.HarmlessInput(f) {
-		return f, nil
-	}
-	if ok && sys.IsTerminal(f) {
-		sys.IgnoreTerminalInput() // of a command in the background: it gets no input, and we are not stopped
-	}
-	pr, pw, err := os.Pipe()
-	if err != nil {
-		return nil, err
-	}
-	x.ours = append(x.ours, pr)
-	go func() {
-		io.Copy(pw, r) // a command that reads no more ends it with EPIPE
-		pw.Close()
-	}()
-	return pr, nil
-}
-
-func (x *execution) sink(w io.Writer, buf *collected) (*os.File, error) {
-	if f, ok := w.(*os.File); ok && sys.HarmlessOutput(f) {
-		return f, nil
-	}
-	if w == nil {
-		w = buf
-	}
-	pr, pw, err := os.Pipe()
-	if err != nil {
-		return nil, err
-	}
-	x.ours = append(x.ours, pw)
-	x.copies.Go(func() {
-		io.Copy(w, pr)
-		pr.Close()
-	})
-	x.reading = append(x.reading, pr)
-	return pw, nil
 }
 
 // program is the child's way from our process to the command's exec.
@@ -265,132 +198,97 @@ func (x *execution) env() []string {
 }
 
 func (x *execution) run(ctx context.Context) (ExecResult, error) {
-	prog, err := x.program()
+	proc, err := x.start(ctx)
 	if err != nil {
-		return ExecResult{}, err
-	}
-	attr := &spawn.Attr{Name: x.args.Argv[0] + " in guest " + x.g.spec.Name, Program: prog, Join: x.join,
-		CgroupFD: int(x.cgroup.Fd()), Files: x.files, Context: ctx,
-		Hooks: map[string]func(int, int) error{"limit": func(pid, _ int) error {
-			return limitProcess(x.g.hostID(), pid, x.g.rec.Spec.Limits)
-		}}}
-	var pty *spawn.PTY
-	if x.args.TTY != nil {
-		attr.OnPTY(func(p *spawn.PTY) { pty = p })
-	}
-	proc, err := spawn.Start(attr)
-	if err != nil {
-		return ExecResult{}, err
+		return ExecResult{}, x.why(ctx, err)
 	}
 	defer proc.Close()
-	for _, f := range x.ours {
-		f.Close() // the child has its own
-	}
-	x.ours = nil
-	if pty != nil {
-		stop := x.terminal(pty)
-		defer stop()
+	finish := func(bool) error { return nil }
+	if x.streams != nil {
+		x.streams.start()
+		finish = x.streams.finish
+	} else {
+		stop := x.terminal(x.pty)
+		finish = func(bool) error { stop(); return nil }
 	}
 	st, err := proc.Wait(ctx)
 	if err != nil {
-		proc.Signal(sys.SIGKILL)
+		x.kill()
 		// A process of the guest that traces the command can keep it from being
 		// reaped for as long as the tracer lives (ptrace(2)); whoever collects
 		// our children gets it then.
 		wait, done := context.WithTimeout(context.WithoutCancel(ctx), reapGrace)
 		_, _ = proc.Wait(wait)
 		done()
-		x.drain()
-		if context.Cause(ctx) == errOutput {
-			return ExecResult{}, x.tooMuch()
-		}
-		return ExecResult{Code: 124, Stdout: x.out.Bytes(), Stderr: x.errOut.Bytes()},
-			&OpError{Op: "run " + x.args.Argv[0] + " in guest", Target: x.g.spec.Name, Err: err}
 	}
-	x.drain()
-	if context.Cause(ctx) == errOutput { // all at once, just before its end
-		return ExecResult{}, x.tooMuch()
+	x.mu.Lock()
+	killed := x.killed
+	x.mu.Unlock()
+	lost := finish(killed)
+	if context.Cause(ctx) == errOutput { // perhaps all at once, just before its end
+		return ExecResult{}, x.failed(errOutput, "have it write to a file of the guest")
 	}
-	return ExecResult{Code: st.ShellCode(), Signal: st.Signal, Stdout: x.out.Bytes(), Stderr: x.errOut.Bytes()}, nil
+	res := ExecResult{Code: st.ShellCode(), Signal: st.Signal, Stdout: x.out.Bytes(), Stderr: x.errOut.Bytes()}
+	if err != nil {
+		res.Code = 124
+		return res, x.failed(err, "")
+	}
+	if lost != nil {
+		return res, x.failed(lost, "")
+	}
+	return res, nil
 }
 
-// drain waits for the rest of the output, but not for ever.
-func (x *execution) drain() {
-	t := time.AfterFunc(pipeGrace, func() {
-		for _, f := range x.reading {
-			f.Close()
-		}
-	})
-	x.copies.Wait()
-	t.Stop()
+// start makes the command's process.
+func (x *execution) start(ctx context.Context) (*spawn.Process, error) {
+	prog, err := x.program()
+	if err != nil {
+		return nil, err
+	}
+	attr := &spawn.Attr{Name: x.args.Argv[0] + " in guest " + x.g.spec.Name, Program: prog, Join: x.join,
+		CgroupFD: int(x.command.FD.Fd()), Context: ctx,
+		Hooks: map[string]func(int, int) error{"limit": func(pid, _ int) error {
+			return limitProcess(x.g.hostID(), pid, x.g.rec.Spec.Limits)
+		}}}
+	if x.streams != nil {
+		attr.Files = x.streams.child[:]
+	} else {
+		attr.OnPTY(func(p *spawn.PTY) { x.pty = p })
+	}
+	proc, err := spawn.Start(attr)
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if err != nil && x.pty != nil {
+		x.pty.Close()
+	}
+	x.proc = proc
+	return proc, err
+}
+
+func (x *execution) failed(err error, hint string) error {
+	return &OpError{Op: "run " + x.args.Argv[0] + " in guest", Target: x.g.spec.Name, Err: err, Hint: hint}
+}
+
+// why is the reason that a command was not started: the guest's end, where that
+// is at hand, and not what it made fail.
+func (x *execution) why(ctx context.Context, err error) error {
+	var early *Signalled
+	if errors.As(context.Cause(ctx), &early) {
+		return early
+	}
+	return x.g.orEnding(x.join.PID, err)
 }
 
 func (x *execution) close() {
-	for _, f := range append(append(x.joins, x.ours...), x.cgroup, x.guard) {
+	for _, f := range append(x.joins, x.guard) {
 		if f != nil {
 			f.Close()
 		}
 	}
-}
-
-// account is a user inside a guest.
-type account struct {
-	name, home, shell string
-	uid, gid          uint32
-	groups            []uint32
-}
-
-// account finds a user in the guest's own passwd(5) and group(5), which the
-// guest wrote: only numbers and strings come out of them.
-func (g *guest) account(ctx context.Context, j *spawn.Join, user string) (account, error) {
-	acc := account{name: "root", home: "/root", shell: "/bin/sh"}
-	if user == "" || user == "root" || user == "0" {
-		return acc, nil
+	if x.streams != nil {
+		x.streams.close()
 	}
-	passwd, err := g.ReadFile(ctx, "/etc/passwd")
-	if err != nil {
-		return acc, err
+	if x.command != nil {
+		x.command.Release()
 	}
-	acc, ok := findAccount(string(passwd), user)
-	if !ok {
-		if n, err := strconv.ParseUint(user, 10, 16); err == nil {
-			return account{name: user, home: "/", shell: "/bin/sh", uid: uint32(n), gid: uint32(n)}, nil
-		}
-		return acc, &SpecError{Guest: g.spec.Name, Msg: fmt.Sprintf("it has no user %q", user)}
-	}
-	if group, err := g.ReadFile(ctx, "/etc/group"); err == nil {
-		acc.groups = findGroups(string(group), acc.name)
-	}
-	return acc, nil
-}
-
-func findAccount(passwd, user string) (account, bool) {
-	for line := range strings.Lines(passwd) {
-		f := strings.Split(strings.TrimSpace(line), ":")
-		if len(f) != 7 || f[0] != user && f[2] != user {
-			continue
-		}
-		uid, err1 := strconv.ParseUint(f[2], 10, 16)
-		gid, err2 := strconv.ParseUint(f[3], 10, 16)
-		if err1 == nil && err2 == nil {
-			return account{name: f[0], uid: uint32(uid), gid: uint32(gid), home: f[5], shell: f[6]}, true
-		}
-	}
-	return account{}, false
-}
-
-func findGroups(group, user string) []uint32 {
-	var out []uint32
-	for line := range strings.Lines(group) {
-		f := strings.Split(strings.TrimSpace(line), ":")
-		if len(f) != 4 || len(out) == 64 {
-			continue
-		}
-		for _, m := range strings.Split(f[3], ",") {
-			if gid, err := strconv.ParseUint(f[2], 10, 16); m == user && err == nil {
-				out = append(out, uint32(gid))
-			}
-		}
-	}
-	return out
 }

@@ -42,10 +42,10 @@ func (g *guest) inside(ctx context.Context, f func(*spawn.Inside) error) error {
 	defer dir.Close()
 	in, err := spawn.OpenInside(ctx, j, int(dir.Fd()))
 	if err != nil {
-		return err
+		return g.orEnding(j.PID, err)
 	}
 	defer in.Close()
-	return f(in)
+	return g.orEnding(j.PID, f(in))
 }
 
 // WriteFile writes a file of the guest as its root. It follows the guest's

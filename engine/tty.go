@@ -47,10 +47,12 @@ func (x *execution) terminal(pty *spawn.PTY) (stop func()) {
 	}
 }
 
-// waitOr waits for done, but not longer than d.
-func waitOr(done <-chan struct{}, d time.Duration) {
+// waitOr waits for done, but not longer than d, and tells whether it came.
+func waitOr(done <-chan struct{}, d time.Duration) bool {
 	select {
 	case <-done:
+		return true
 	case <-time.After(d):
+		return false
 	}
 }

@@ -228,9 +228,15 @@ type ExecArgs struct {
 	User    string // name or uid inside the guest; "" is root
 	Stdin   io.Reader
 	Stdout  io.Writer // nil collects into the result
-	Stderr  io.Writer // nil collects into the result
+	Stderr  io.Writer // nil collects into the result; what is also Stdout keeps its order
 	Timeout time.Duration
 	TTY     *TTY // for enter: a pty made inside the guest
+
+	// Signals are passed on to the command's process group, by their numbers, one
+	// after the other; 0 does nothing. The second TERM or INT kills it and all that
+	// it started. With a TTY the first of those that end a program hangs the terminal
+	// up. Before the command runs such a signal is a Signalled error.
+	Signals <-chan int
 }
 
 // TTY connects a command's pty with a terminal of ours.

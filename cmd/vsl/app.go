@@ -6,9 +6,8 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
 	"sync"
-	"time"
+	"sync/atomic"
 
 	"github.com/rs/zerolog"
 	"github.com/spf13/cobra"
@@ -34,6 +33,7 @@ type app struct {
 
 	failed error // of help, which can give none itself
 
+	passing atomic.Bool // signals are a command's in a guest
 	mu      sync.Mutex
 	restore func() // undoes what was done to the terminal
 	stop    func() // ends the watch for signals
@@ -110,41 +110,6 @@ func (a *app) logger() zerolog.Logger {
 			return fmt.Sprintf("vsl: %v:", l)
 		}}
 	return zerolog.New(w).Level(level)
-}
-
-// interrupted is the cause of a context that a signal ended.
-type interrupted struct{ sig os.Signal }
-
-func (i interrupted) Error() string { return "stopped by signal: " + i.sig.String() }
-
-// watchSignals ends the context at the first SIGINT or SIGTERM, so that what is
-// unfinished is undone. The second one ends the program at once; what it leaves
-// is found by the next run.
-func (a *app) watchSignals(ctx context.Context) context.Context {
-	ctx, cancel := context.WithCancelCause(ctx)
-	ch := make(chan os.Signal, 2)
-	signal.Notify(ch, os.Interrupt, engine.Terminate)
-	done := make(chan struct{})
-	a.stop = sync.OnceFunc(func() {
-		signal.Stop(ch)
-		close(done)
-	})
-	go func() {
-		for n := 0; ; n++ {
-			select {
-			case s := <-ch:
-				if n > 0 {
-					a.putBack()
-					os.Exit(128 + engine.SignalNumber(s))
-				}
-				cancel(interrupted{s})
-				time.AfterFunc(patience/2, func() { a.ui.note("undoing what is unfinished; once more ends vsl at once") })
-			case <-done:
-				return
-			}
-		}
-	}()
-	return ctx
 }
 
 // onExit remembers how to put the terminal back; nil forgets it.

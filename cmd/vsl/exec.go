@@ -29,7 +29,12 @@ func (a *app) execCommand() *cobra.Command {
 		Long: "Runs a command in a running guest: in its context, below its limits and its system call filter.\n" +
 			"The exit code is the command's own, 128+n when signal n ended it, 127 when it was not found,\n" +
 			"126 when it cannot be executed, 124 when --timeout ended it, and 125 when vsl itself failed,\n" +
-			"also because there is no such guest or it does not run.",
+			"also because there is no such guest, it does not run, or output was lost.\n\n" +
+			"Input and output go through pipes of vsl's own. What the command does not read of a file or a\n" +
+			"pipe is left to others, as in a loop over a list, unless it has read 64 KiB of the pipe.\n" +
+			"What it leaves running loses its output half a second after the command's end: redirect it.\n\n" +
+			"INT, TERM, HUP, QUIT, USR1, USR2, WINCH, TSTP and CONT are passed on to the command's process\n" +
+			"group; a second INT or TERM kills it and all that it started, and so does --timeout.",
 		Example: "  vsl exec web1 systemctl is-system-running\n  vsl exec -u www-data -w /srv web1 -- sh -c 'ls | wc -l'",
 		Args:    atLeast(2, "a guest and a command"),
 		RunE:    func(cmd *cobra.Command, args []string) error { return a.runExec(cmd.Context(), args[0], args[1:], o) },
@@ -61,6 +66,9 @@ func (a *app) runExec(ctx context.Context, name string, argv []string, o execOpt
 		return a.runOnTerminal(ctx, name, args)
 	}
 	args.Stdin, args.Stdout, args.Stderr = a.ui.in, a.ui.guestOutput(), a.ui.guestErrors()
+	if a.ui.oneOutput() {
+		args.Stderr = args.Stdout
+	}
 	return a.runCommand(ctx, name, args)
 }
 
@@ -74,12 +82,12 @@ func (a *app) runCommand(ctx context.Context, name string, args engine.ExecArgs)
 		return nil
 	}
 	code := engine.ExecCode(err)
-	var sig interrupted
+	var early *engine.Signalled
 	switch {
+	case errors.As(err, &early):
+		return &codeError{128 + early.Signal}
 	case errors.Is(err, context.DeadlineExceeded):
 		code, err = 124, fmt.Errorf("%s in guest %s: still running after %s, killed", args.Argv[0], name, args.Timeout)
-	case errors.As(context.Cause(ctx), &sig):
-		return &codeError{128 + engine.SignalNumber(sig.sig)}
 	case code == 127:
 		err = fmt.Errorf("%s: no such command in guest %s", args.Argv[0], name)
 	case code == 126:
@@ -106,6 +114,9 @@ func (a *app) inGuest(ctx context.Context, name string, args engine.ExecArgs) (e
 	if err != nil {
 		return engine.ExecResult{}, err
 	}
+	signals, stop := a.passSignals()
+	defer stop()
+	args.Signals = signals
 	return g.Exec(ctx, args)
 }
 

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"io"
+	"os"
 	"regexp"
 
 	"github.com/spf13/cobra"
@@ -60,6 +61,18 @@ func (a *app) runLogs(ctx context.Context, name string, o logsOptions) error {
 // left of control codes, as the rest could do anything to it.
 func (u *ui) guestOutput() io.Writer { return harmless(u.out, u.outTerm) }
 func (u *ui) guestErrors() io.Writer { return harmless(u.err, u.errTerm) }
+
+// oneOutput tells whether standard output and standard error are one thing.
+func (u *ui) oneOutput() bool {
+	out, ok1 := u.out.(*os.File)
+	err, ok2 := u.err.(*os.File)
+	if !ok1 || !ok2 {
+		return false
+	}
+	o, oerr := out.Stat()
+	e, eerr := err.Stat()
+	return oerr == nil && eerr == nil && os.SameFile(o, e)
+}
 
 func harmless(w io.Writer, terminal bool) io.Writer {
 	if !terminal {

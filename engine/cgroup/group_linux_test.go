@@ -5,6 +5,7 @@ package cgroup
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -271,6 +272,53 @@ func TestExecFD(t *testing.T) {
 		}
 	}
 	sleeper(t, filepath.Join(g.Path(), execName))
+}
+
+// A command has a group of its own, or shares one where the guest left no room;
+// groups that killed commands left make room.
+func TestCommand(t *testing.T) {
+	g := group(t)
+	c, err := g.NewCommand()
+	if err != nil || c.Group() == nil {
+		t.Fatalf("%v, %v", c, err)
+	}
+	dir := c.Group().Path()
+	p := sleeper(t, dir)
+	c.Release()
+	if !c.Group().Exists() {
+		t.Error("the group of what still runs is gone")
+	}
+	if err := errors.Join(c.Group().Kill(), p.Process.Kill()); err != nil {
+		t.Error(err)
+	}
+	p.Wait()
+	if err := c.Group().WaitEmpty(timeout(t)); err != nil {
+		t.Error(err)
+	}
+	c.Release()
+	if c.Group().Exists() {
+		t.Error("the empty group is still there")
+	}
+
+	const dead = 1 << 22 // PID_MAX_LIMIT: no process has it
+	for i := range maxDescendants {
+		if err := os.Mkdir(filepath.Join(g.Path(), fmt.Sprintf("%s%d.%d", commandPrefix, dead, i)), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if c, err = g.NewCommand(); err != nil || c.Group() == nil {
+		t.Fatalf("after killed commands: %v", err)
+	}
+	c.Release()
+	for i := range maxDescendants {
+		if err := os.Mkdir(filepath.Join(g.Path(), fmt.Sprint("guest", i)), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if c, err = g.NewCommand(); err != nil || c.Group() != nil || c.FD.Name() != g.Path() {
+		t.Errorf("without room: %v, %v", c, err)
+	}
+	c.Release()
 }
 
 // A guest can make its groups threaded: their lists of processes cannot be

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"sync"
 	"time"
 
 	"vsl/engine/internal/sys"
@@ -33,6 +34,7 @@ type Process struct {
 	PID    int // in our pid namespace
 	file   *os.File
 	raw    int
+	mu     sync.Mutex // of status: once it is known the PID may be another's
 	status *Status
 }
 
@@ -50,6 +52,17 @@ func (p *Process) Signal(sig int) error {
 	return sys.Op("signal", fmt.Sprint(p.PID), sys.PidfdSignal(p.raw, sig))
 }
 
+// SignalGroup sends a signal to the child's process group, which is its own if it
+// has made a session. Once the child was reaped it is ESRCH.
+func (p *Process) SignalGroup(sig int) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.status != nil {
+		return sys.Op("signal", fmt.Sprint(p.PID), sys.ESRCH)
+	}
+	return sys.Op("signal", fmt.Sprint(p.PID), sys.Kill(-p.PID, sig))
+}
+
 // Wait waits for the child's end and reaps it. It returns early with the
 // context's error. It may be called again, but not by two goroutines at once.
 func (p *Process) Wait(ctx context.Context) (Status, error) {
@@ -61,7 +74,11 @@ func (p *Process) Wait(ctx context.Context) (Status, error) {
 		err error
 	)
 	perr := poll(ctx, p.file, func(fd int) (done bool) {
-		st, done, err = sys.WaitPidfd(fd, false)
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		if st, done, err = sys.WaitPidfd(fd, false); done {
+			p.status = (*Status)(&st)
+		}
 		return done || err != nil
 	})
 	if perr != nil {
@@ -70,9 +87,7 @@ func (p *Process) Wait(ctx context.Context) (Status, error) {
 	if err != nil {
 		return Status{}, sys.Op("wait for", fmt.Sprint(p.PID), err)
 	}
-	s := Status(st)
-	p.status = &s
-	return s, nil
+	return Status(st), nil
 }
 
 // Close releases the pidfd.

@@ -71,10 +71,10 @@ func (s *screen) shows(text string) {
 			seen := s.text()
 			for _, p := range vslProcesses() { // let those that hang say where
 				pid, _, _ := strings.Cut(p, " ")
-				exec.Command("kill", "-QUIT", pid).Run()
+				exec.Command("kill", "-ABRT", pid).Run()
 			}
 			time.Sleep(fixture.Scaled(300 * time.Millisecond))
-			s.t.Fatalf("%q does not show:\n%s\nafter SIGQUIT:\n%s", text, seen, s.tmux("capture-pane", "-p", "-S", "-"))
+			s.t.Fatalf("%q does not show:\n%s\nafter SIGABRT:\n%s", text, seen, s.tmux("capture-pane", "-p", "-S", "-"))
 		}
 	}
 }

@@ -161,6 +161,23 @@ func parseStartTime(stat []byte) (uint64, error) {
 	return strconv.ParseUint(rest[field], 10, 64)
 }
 
+// Ending tells whether a process has ended or has begun to (proc(5), stat, fields 3
+// and 9): from then on its namespaces cannot be joined.
+func Ending(pid int) bool {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	return err != nil || parseEnding(b)
+}
+
+func parseEnding(stat []byte) bool {
+	const exiting = 0x4 // PF_EXITING of linux/sched.h
+	rest := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
+	if len(rest) < 7 {
+		return false
+	}
+	flags, err := strconv.ParseUint(rest[6], 10, 64)
+	return rest[0] == "Z" || rest[0] == "X" || err == nil && flags&exiting != 0
+}
+
 // SameProcess tells whether pid is the process that began at startTime (0: any)
 // and whether pidfd is it. The pidfd must have been opened before.
 func SameProcess(pid int, startTime uint64, pidfd int) (bool, error) {

@@ -104,6 +104,9 @@ const (
 	SIGTERM = int(unix.SIGTERM)
 	SIGINT  = int(unix.SIGINT)
 	SIGHUP  = int(unix.SIGHUP)
+	SIGQUIT = int(unix.SIGQUIT)
+	SIGTSTP = int(unix.SIGTSTP)
+	SIGSTOP = int(unix.SIGSTOP)
 
 	SIOCSIFFLAGS = unix.SIOCSIFFLAGS
 	TIOCSPTLCK   = unix.TIOCSPTLCK

@@ -66,6 +66,7 @@ const (
 	ENOTEMPTY     = unix.ENOTEMPTY
 	EOPNOTSUPP    = unix.EOPNOTSUPP
 	EPERM         = unix.EPERM
+	EPIPE         = unix.EPIPE
 	EROFS         = unix.EROFS
 	ESRCH         = unix.ESRCH
 	EXDEV         = unix.EXDEV
