@@ -69,13 +69,14 @@ func (b *bench) run(only string, deadline time.Time) (err error) {
 	if busy := load(); busy > 0.5 {
 		fmt.Printf("this machine is not quiet (load %.1f): whoever uses more threads loses more of them to others\n", busy)
 	}
-	all := []func() *experiment{b.start, b.boot, b.trivial, b.clone, b.debian, b.manyGuests}
+	all := []func() *experiment{b.start, b.boot, b.trivial, b.clone, b.debian, b.manyGuests, b.walls}
 	for _, makeOne := range all {
 		e := makeOne()
 		if only != "" && !strings.Contains(","+only+",", ","+e.key+",") {
 			continue
 		}
 		e.run(deadline)
+		e.finish()
 		e.print(os.Stdout)
 		if b.ctx.Err() != nil {
 			return b.ctx.Err()

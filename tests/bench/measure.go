@@ -15,6 +15,7 @@ type contender struct {
 	name  string
 	setup func() error // once, unmeasured; nil does nothing
 	round func() ([]time.Duration, error)
+	done  func() // once, after all rounds; nil does nothing
 	note  string // what differs from the others' work, in its favour or not
 
 	times  [][]time.Duration // per phase
@@ -57,6 +58,15 @@ func (e *experiment) run(deadline time.Time) {
 					c.times[phase] = append(c.times[phase], got[phase])
 				}
 			}
+		}
+	}
+}
+
+// finish has each contender take away what its setup made.
+func (e *experiment) finish() {
+	for _, c := range e.contenders {
+		if c.done != nil {
+			c.done()
 		}
 	}
 }

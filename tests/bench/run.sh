@@ -9,6 +9,7 @@ trap 'rm -rf "$out"' EXIT INT TERM
 export CGO_ENABLED=0
 go build -o "$out/bench" .
 go build -trimpath -ldflags '-s -w' -o "$out/empty" ./empty
+go build -trimpath -ldflags '-s -w' -o "$out/work" ./work
 if command -v gcc >/dev/null; then
 	gcc -O2 -Wall -static -o "$out/bootc" c/bootc.c
 fi
