@@ -13,8 +13,7 @@ import (
 const (
 	removers     = 8   // folders that are removed at once: most of the time is waiting for the disk
 	removeAgain  = 100 // times that a folder may turn out not to be empty after all
-	shallow      = 2   // folders up to this depth are worth a remover of their own,
-	deepForOne   = 64  // and so is what goes on below this depth
+	shallow      = 2   // folders up to this depth are worth a remover of their own
 	removePrefix = ".vsl-gone-"
 )
 
@@ -60,7 +59,7 @@ func removeAt(parent int, name string) error {
 }
 
 // remover removes what is in the folder top, several parts of it at once. A part
-// is an entry of top; what is deep in one becomes one by being renamed, where
+// is an entry of top; a folder in one becomes one by being renamed, where
 // somebody is free to take it and the disk has room for the name.
 type remover struct {
 	top    int
@@ -161,8 +160,8 @@ func (r *remover) part(name string) error {
 // emptied removes a folder that was read to its end. Where the file system did
 // not tell all names, because others went meanwhile, it is entered again.
 func (r *remover) emptied(t *trail, name string, again *int) error {
-	done, err := unlinkAny(t.last().fd, name)
-	if done || err != nil {
+	err := sys.UnlinkAt(t.last().fd, name, true)
+	if err != sys.ENOTEMPTY && err != sys.EEXIST {
 		return err
 	}
 	if *again++; *again > removeAgain {
@@ -191,7 +190,7 @@ func (r *remover) empty(t *trail) (string, error) {
 
 // handOver makes a full folder in the last one a part of its own.
 func (r *remover) handOver(t *trail, name string) bool {
-	if depth := len(t.levels) - 1; !r.rename || depth > shallow && depth < deepForOne {
+	if depth := len(t.levels) - 1; !r.rename || depth > shallow {
 		return false
 	}
 	select {
