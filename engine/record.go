@@ -24,7 +24,7 @@ type record struct {
 	MachineID   string    `json:"machine_id"`
 	Created     time.Time `json:"created"`
 	Provisioned bool      `json:"provisioned"`
-	Provisions  string    `json:"provisions,omitempty"` // Declared.Provisions when it was; "" is from before vsl noted it
+	Provisions  string    `json:"provision_tree,omitempty"` // Declared.Provisions when it was; "" is from before vsl noted it so
 	Recipe      Origin    `json:"recipe,omitzero"`
 	Spare       bool      `json:"spare,omitempty"` // its pool has become smaller, and so it was brought down
 	Failed      *Failure  `json:"failed,omitempty"`

@@ -5,15 +5,17 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
+	"reflect"
 	"sort"
-	"strings"
 
 	lua "github.com/yuin/gopher-lua"
+	"github.com/yuin/gopher-lua/ast"
 )
 
-// Fingerprint gives a short hash of what a function does: its text, and the
-// values, tables and functions it uses from outside. object words the userdata
-// among them. A function whose fingerprint stays the same need not run again.
+// Fingerprint gives a short hash of what a function does: its syntax tree, and
+// the values, tables and functions it uses from outside. How the text is laid out,
+// what its comments say and what else stands on its lines is no part of it. object
+// words the userdata among them. A function whose fingerprint stays the same need not run again.
 func (s *State) Fingerprint(fn *lua.LFunction, object func(v any) string) string {
 	h := sha256.New()
 	f := &printer{state: s, w: h, object: object, seen: map[any]int{}}
@@ -66,15 +68,9 @@ func (p *printer) function(f *lua.LFunction) {
 		fmt.Fprintln(p.w, "builtin")
 		return
 	}
-	lines := ""
-	if src := p.state.sources[f.Proto.SourceName]; src != nil {
-		all := src.lines()
-		first, last := max(f.Proto.LineDefined-1, 0), min(f.Proto.LastLineDefined, len(all))
-		if first < last {
-			lines = strings.Join(all[first:last], "\n")
-		}
-	}
-	fmt.Fprintf(p.w, "function %q\n", lines)
+	fmt.Fprint(p.w, "function ")
+	p.tree(reflect.ValueOf(p.state.written(f.Proto)))
+	fmt.Fprintln(p.w)
 	for i, up := range f.Upvalues {
 		fmt.Fprintf(p.w, "upvalue %d ", i)
 		if up == nil {
@@ -83,6 +79,60 @@ func (p *printer) function(f *lua.LFunction) {
 		}
 		p.value(up.Value())
 	}
+}
+
+// tree prints a part of a syntax tree without its places, and without what vsl adds
+// to it: a statement for a debugger, the mark around a table.
+func (p *printer) tree(v reflect.Value) {
+	switch v.Kind() {
+	case reflect.Interface, reflect.Pointer:
+		if v.IsNil() {
+			fmt.Fprint(p.w, "nil ")
+			return
+		}
+		switch node := v.Interface().(type) {
+		case *ast.FuncCallStmt:
+			if called(node.Expr) == lineHook {
+				return
+			}
+		case *ast.FuncCallExpr:
+			if called(node) == tableFunc && len(node.Args) == 2 {
+				v = reflect.ValueOf(node.Args[1])
+			}
+		}
+		p.tree(v.Elem())
+	case reflect.Slice:
+		fmt.Fprint(p.w, "[")
+		for i := range v.Len() {
+			p.tree(v.Index(i))
+		}
+		fmt.Fprint(p.w, "]")
+	case reflect.Struct:
+		fmt.Fprintf(p.w, "%s(", v.Type().Name())
+		for i := range v.NumField() {
+			if f := v.Type().Field(i); f.IsExported() && !f.Anonymous {
+				p.tree(v.Field(i))
+			}
+		}
+		fmt.Fprint(p.w, ")")
+	case reflect.String:
+		fmt.Fprintf(p.w, "%q ", v.String())
+	case reflect.Bool:
+		fmt.Fprintf(p.w, "%t ", v.Bool())
+	}
+}
+
+// called is the name of the function that an expression calls, "" of any other.
+func called(e ast.Expr) string {
+	call, ok := e.(*ast.FuncCallExpr)
+	if !ok {
+		return ""
+	}
+	id, ok := call.Func.(*ast.IdentExpr)
+	if !ok {
+		return ""
+	}
+	return id.Value
 }
 
 // table prints the keys in an order that does not depend on how they came.

@@ -51,7 +51,7 @@ func (s *State) openLibs() {
 	} {
 		g.RawSetString(name, l.NewFunction(fn))
 	}
-	g.RawSetString("(table)", l.NewFunction(s.markTable))
+	g.RawSetString(tableFunc, l.NewFunction(s.markTable))
 	s.openTable(g)
 	s.openString(g)
 	s.openRest(g)

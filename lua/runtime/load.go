@@ -196,6 +196,9 @@ func (s *State) stdlibModules() []string {
 	return names
 }
 
+// tableFunc is what compiled table constructors call; no recipe can name it.
+const tableFunc = "(table)"
+
 // markTable is called around every table constructor of a recipe and notes
 // where the table was written.
 func (s *State) markTable(l *lua.LState) int {

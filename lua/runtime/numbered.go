@@ -110,6 +110,20 @@ func (n *numbered) at(proto *lua.FunctionProto, pc int) ast.PositionHolder {
 	return nil
 }
 
+// written is the function's part of the syntax tree, nil where it is not known.
+func (s *State) written(proto *lua.FunctionProto) *ast.FunctionExpr {
+	n := s.numberedOf(proto.SourceName)
+	if n == nil || n.of[proto] == nil {
+		return nil
+	}
+	no := n.of[proto].LineDefined
+	if no < 1 || no > len(n.nodes) {
+		return nil
+	}
+	f, _ := n.nodes[no-1].(*ast.FunctionExpr)
+	return f
+}
+
 // name is what Lua 5.1 calls an expression's value by: "local 'x'", "field 'y'"; ""
 // is one without a name.
 func (n *numbered) name(e ast.Expr) string {

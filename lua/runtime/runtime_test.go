@@ -313,14 +313,25 @@ func TestFingerprint(t *testing.T) {
 		return out
 	}
 	base := of("local n, t = 1, { 'a' }\nlocal function h() return n end\nreturn function() return h(), t end")
-	if again := of("-- a comment\nlocal n, t = 1, { 'a' }\nlocal function h() return n end\nreturn function() return h(), t end"); again != base {
-		t.Error("a comment elsewhere changes it")
+	for _, text := range []string{
+		"-- a comment\nlocal n, t = 1, { 'a' }\nlocal function h() return n end\nreturn function() return h(), t end",
+		"local n, t = 1, { 'a' }\nlocal function h()\n\n  return n -- why\nend\nreturn function()\n  return h(),\n t\nend",
+		"local other = { {}, {} } local n, t = 1, { 'a' } local function h() return n end return function() return h(), t end, other",
+	} {
+		if of(text) != base {
+			t.Errorf("changes it: %s", text)
+		}
+	}
+	if one, two := of("return function(t) t:write { 'x', { 1 } } end"), of("local _ = {} return function(t)\n t:write { 'x', { 1 } }\nend"); one != two {
+		t.Error("tables before it change it")
 	}
 	for _, text := range []string{
 		"local n, t = 2, { 'a' }\nlocal function h() return n end\nreturn function() return h(), t end",
 		"local n, t = 1, { 'b' }\nlocal function h() return n end\nreturn function() return h(), t end",
 		"local n, t = 1, { 'a' }\nlocal function h() return n + 0 end\nreturn function() return h(), t end",
 		"local n, t = 1, { 'a' }\nlocal function h() return n end\nreturn function() return t, h() end",
+		"local n, t = 1, { 'a' }\nlocal function h() return n end\nreturn function() return h(), t, 1 end",
+		"local n, t = 1, { 'a' }\nlocal function h() return n end\nreturn function(x) return h(), t end",
 	} {
 		if of(text) == base {
 			t.Errorf("is not seen: %s", text)

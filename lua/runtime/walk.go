@@ -324,5 +324,5 @@ func (w *walker) table(e *ast.Expr, t *ast.TableExpr) {
 	number := &ast.NumberExpr{Value: strconv.Itoa(id)}
 	number.SetLine(t.Line())
 	number.SetLastLine(t.Line())
-	*e = callOf("(table)", t.Line(), number, t)
+	*e = callOf(tableFunc, t.Line(), number, t)
 }
