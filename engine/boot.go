@@ -33,6 +33,7 @@ type launch struct {
 	guard   *os.File   // Landlock ruleset, where the guest is on the host's stack
 	notify  *notifySocket
 	console *console
+	reader  *logReader
 	failed  *os.File // says why the command below the reaper did not start
 }
 
@@ -63,7 +64,7 @@ func (g *guest) boot(ctx context.Context, a BootArgs) error {
 	if err != nil {
 		return err
 	}
-	attr.OnPTY(func(pty *spawn.PTY) { l.console, err = g.startConsole(pty) })
+	attr.OnPTY(func(pty *spawn.PTY) { l.console, err = startConsole(pty, l.files[1]) })
 	proc, err := spawn.Start(attr)
 	if err != nil {
 		return err
@@ -76,6 +77,7 @@ func (g *guest) boot(ctx context.Context, a BootArgs) error {
 	g.run.PID, g.run.StartTime, g.run.Since, g.run.Init = proc.PID, start, time.Now().UTC(), l.pid1.kind.name
 	g.notify, l.notify = l.notify, nil
 	g.console, l.console = l.console, nil
+	g.reader = l.reader
 	if err := g.e.writeRun(g.spec.Name, g.run); err != nil {
 		return err
 	}

@@ -59,14 +59,7 @@ func (e *Engine) FollowLog(ctx context.Context, name string, lines int, w io.Wri
 	if err != nil {
 		return err
 	}
-	run, err := e.readRun(g.spec.Name)
-	if err != nil {
-		return err
-	}
 	f := &follower{w: w, at: map[string]int64{}, files: e.consolePaths(g.spec.Name)}
-	if run.Init != "command" {
-		f.files = []string{e.paths.Console(g.spec.Name)} // the older one is only ever a copy of its end
-	}
 	for _, p := range f.files {
 		if info, err := os.Lstat(p); err == nil {
 			f.at[p] = info.Size()

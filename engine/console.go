@@ -28,14 +28,14 @@ const (
 	consoleTarget = "pts/0" // the first terminal of a fresh devpts
 )
 
-// startConsole begins to copy a guest's console to its log.
-func (g *guest) startConsole(pty *spawn.PTY) (*console, error) {
-	log, err := g.openLogFile(g.e.paths.Console(g.spec.Name))
+// startConsole begins to copy a guest's console to its log, the pipe to its reader.
+func startConsole(pty *spawn.PTY, log *os.File) (*console, error) {
+	fd, err := sys.DupAbove(int(log.Fd()), 0)
 	if err != nil {
 		pty.Close()
 		return nil, err
 	}
-	c := &console{master: pty.Master, log: log, done: make(chan struct{})}
+	c := &console{master: pty.Master, log: os.NewFile(uintptr(fd), log.Name()), done: make(chan struct{})}
 	go c.copy()
 	return c, nil
 }
@@ -57,17 +57,15 @@ func (g *guest) endConsole() {
 	g.console = nil
 }
 
-// copy writes what the guest prints to its log, but no more than the log may
-// hold: what is over that is read and dropped, so that nobody waits for us.
+// copy writes what the guest prints to its log.
 func (c *console) copy() {
 	defer close(c.done)
 	buf := make([]byte, 4096)
-	for left := logMax; ; {
+	for {
 		n, err := c.master.Read(buf)
-		out := bytes.ReplaceAll(buf[:n], []byte("\r\n"), []byte("\n"))
-		if out = out[:min(len(out), left)]; len(out) > 0 {
-			c.log.Write(out) // a full disk must not stop the guest
-			left -= len(out)
+		if n > 0 {
+			// A reader that is gone must not stop the guest.
+			_, _ = c.log.Write(bytes.ReplaceAll(buf[:n], []byte("\r\n"), []byte("\n")))
 		}
 		// EIO: no process of the guest has it open now; one may open it again.
 		if err != nil && !errors.Is(err, sys.EIO) {

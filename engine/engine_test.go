@@ -6,7 +6,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/rs/zerolog"
 )
@@ -141,29 +140,6 @@ func TestNotifyDatagram(t *testing.T) {
 	}
 	if !n.take("FOO=1\nREADY=1") {
 		t.Error("READY=1 was not seen")
-	}
-}
-
-func TestTrimLog(t *testing.T) {
-	e := testEngine(t)
-	if err := e.paths.Ensure(); err != nil {
-		t.Fatal(err)
-	}
-	os.Mkdir(e.paths.Guest("g"), 0o700)
-	path := e.paths.Console("g")
-	w, _ := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
-	defer w.Close()
-	w.WriteString(strings.Repeat("x", logMax) + "end\n")
-	if err := e.trimLog("g"); err != nil {
-		t.Fatal(err)
-	}
-	w.WriteString("next\n")
-	time.Sleep(time.Millisecond)
-	tail := (&guest{e: e, spec: spec("g", nil)}).LogTail(1)
-	info, _ := os.Stat(path)
-	older, _ := os.Stat(path + ".1")
-	if info.Size() != 5 || older.Size() != logMax || len(tail) != 1 || tail[0] != "next" {
-		t.Errorf("sizes %d and %d, tail %q", info.Size(), older.Size(), tail)
 	}
 }
 

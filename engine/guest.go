@@ -23,6 +23,7 @@ type guest struct {
 	proc    process          // pid 1, when this process booted it
 	notify  *notifySocket    // of the boot in this transaction
 	console *console         // likewise
+	reader  *logReader       // likewise
 	tree    *rootfs.Template // being built: its root instead of a clone
 	secrets []rootfs.File    // of the boot that comes next
 	damage  *Damage          // of its record, where it is to be brought down or removed all the same

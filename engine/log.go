@@ -28,13 +28,7 @@ func (e *Engine) consolePaths(name string) []string {
 
 // openFiles opens what pid 1 begins with.
 func (l *launch) openFiles() error {
-	g, name := l.g, l.g.spec.Name
-	l.pid1.files = l.pid1.kind.files(l.pid1.argv, g.tree != nil)
-	if g.tree == nil {
-		if err := g.e.trimLog(name); err != nil {
-			return err
-		}
-	}
+	l.pid1.files = l.pid1.kind.files(l.pid1.argv, l.g.tree != nil)
 	open := map[string]*os.File{fileNull: nil}
 	for _, what := range l.pid1.files {
 		if _, ok := open[what]; !ok {
@@ -50,59 +44,32 @@ func (l *launch) openFiles() error {
 }
 
 func (l *launch) openFile(what string) (f *os.File, err error) {
-	path := l.g.e.paths.Console(l.g.spec.Name)
+	paths := l.g.e.consolePaths(l.g.spec.Name)
 	switch what {
 	case fileLog:
-		return l.g.openLogFile(path)
+		return l.g.openLogFile(paths[1])
 	case fileOlder:
-		return l.g.openLogFile(path + ".1")
+		return l.g.openLogFile(paths[0])
+	case fileReader:
+		f, l.reader, err = l.g.readLog(paths)
+		return f, err
 	}
 	l.failed, f, err = os.Pipe()
 	return f, err
 }
 
-// openLogFile opens one log file so that guest root may open it again through
-// /dev/stdout, and so that writers never overwrite each other.
+// openLogFile opens one log file. It is the host's: nothing in the guest holds it
+// but the reaper, which the guest can neither trace nor take descriptors from.
 func (g *guest) openLogFile(path string) (*os.File, error) {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
 		return nil, &OpError{Op: "open log of guest", Target: g.spec.Name, Err: err}
 	}
-	if err := f.Chown(g.hostID(), g.hostID()); err != nil {
-		f.Close()
-		return nil, &OpError{Op: "open log of guest", Target: g.spec.Name, Err: err}
-	}
 	return f, nil
 }
 
-// trimLog keeps the log of a guest with an init of its own bounded: when the
-// file is over its bound, its end becomes the older file and it begins again.
-// Every command that looks at the guest does this; nothing of vsl runs between.
-func (e *Engine) trimLog(name string) error {
-	path := e.paths.Console(name)
-	info, err := os.Lstat(path)
-	if err != nil || info.Size() <= logMax {
-		return nil
-	}
-	f, err := os.OpenFile(path, os.O_RDWR, 0)
-	if err != nil {
-		return &OpError{Op: "trim log of guest", Target: name, Err: err}
-	}
-	defer f.Close()
-	tail := make([]byte, logMax)
-	n, err := f.ReadAt(tail, info.Size()-logMax)
-	if err != nil && err != io.EOF {
-		return &OpError{Op: "trim log of guest", Target: name, Err: err}
-	}
-	if err := os.WriteFile(path+".1", tail[:n], 0o600); err != nil {
-		return &OpError{Op: "trim log of guest", Target: name, Err: err}
-	}
-	return f.Truncate(0) // writers append, so they go on at the new end
-}
-
-// readLog gives a log file, or its end: the file is the guest's to write, and to
-// make as long as it likes.
-func readLog(path string) []byte {
+// readLogFile gives a log file, or its end, however long somebody made it.
+func readLogFile(path string) []byte {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil

@@ -38,6 +38,7 @@ type descriptor struct {
 const (
 	fileNull   = "/dev/null"
 	fileLog    = "log"
+	fileReader = "pipe to the log's reader"
 	fileOlder  = "older log"
 	fileFailed = "why the command failed"
 )
@@ -56,15 +57,16 @@ func fdOf(f *os.File) int {
 // files are what a pid 1 begins with: nothing to read, and the guest's log to
 // write. A command below the reaper also gets both log files, which the reaper
 // fills in turn, and a pipe by which the reaper tells that it cannot be executed;
-// what an init writes is trimmed by trimLog. While a template is built there is
-// no log.
+// an init gets a pipe, see logReader. While a template is built there is no log,
+// and what only reaps has nothing to say.
 func (k initKind) files(argv []string, template bool) []string {
 	files := []string{fileNull, fileNull, fileNull}
-	if !template {
-		files = []string{fileNull, fileLog, fileLog}
-		if k.name == kindCommand.name {
-			files = append(files, fileLog, fileOlder)
-		}
+	switch {
+	case template || k.name == kindIdle.name:
+	case k.reaper:
+		files = []string{fileNull, fileLog, fileLog, fileLog, fileOlder}
+	default:
+		files = []string{fileNull, fileReader, fileReader}
 	}
 	if k.reaper && len(argv) > 0 {
 		files = append(files, fileFailed)

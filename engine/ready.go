@@ -241,6 +241,8 @@ func (g *guest) diedEarly(ctx context.Context) error {
 		wait, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 		defer cancel()
 		if ex, err := g.proc.Wait(wait); err == nil {
+			g.endConsole() // which holds the pipe to the log's reader
+			g.reader.finish()
 			return fmt.Errorf("its pid 1 ended: %s", ex)
 		}
 	}
@@ -270,7 +272,7 @@ func lastLine(b []byte) string {
 func (g *guest) LogTail(n int) []string {
 	var lines []string
 	for _, p := range g.e.consolePaths(g.spec.Name) {
-		for line := range strings.Lines(string(readLog(p))) {
+		for line := range strings.Lines(string(readLogFile(p))) {
 			lines = append(lines, strings.TrimRight(line, "\r\n"))
 		}
 	}
@@ -279,7 +281,7 @@ func (g *guest) LogTail(n int) []string {
 
 func (g *guest) logContains(text string) bool {
 	for _, p := range g.e.consolePaths(g.spec.Name) {
-		if strings.Contains(string(readLog(p)), text) {
+		if strings.Contains(string(readLogFile(p)), text) {
 			return true
 		}
 	}

@@ -91,6 +91,25 @@ func (g *Group) FD() (*os.File, error) {
 	return f, nil
 }
 
+// helpers is the group beside a base for processes of ours that outlive a command
+// and belong to no context.
+func helpers(base string) string { return base + ".log" }
+
+// Helpers opens that group, and makes it: removing the last context of the base
+// removes it too, after which a clone into it fails with ENODEV. The caller closes
+// it.
+func (l *Layout) Helpers(base string) (*os.File, error) {
+	dir := filepath.Join(l.Unified, l.Base, helpers(base))
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, denied("create cgroup", dir, err)
+	}
+	f, err := os.Open(dir)
+	if err != nil {
+		return nil, sys.Op("open cgroup", dir, err)
+	}
+	return f, nil
+}
+
 // delegated are the files that a guest needs to manage its own subtree
 // (cgroup-v2.rst, "Model of Delegation"). The files of the controllers stay
 // ours: in the context's own directory they are its limits.

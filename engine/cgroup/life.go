@@ -182,9 +182,22 @@ func (g *Group) Remove() error {
 			return err
 		}
 		// Fails while other contexts are there, which is what is wanted.
-		_ = os.Remove(filepath.Join(root, g.base))
+		if err := os.Remove(filepath.Join(root, g.base)); err == nil && root == g.layout.Unified {
+			removeHelpers(filepath.Join(root, helpers(g.base)))
+		}
 	}
 	return nil
+}
+
+// removeHelpers removes the group of helpers. They end with the contexts that they
+// served, an instant later; one that stays longer is left alone, and so is the
+// group where the contexts of other commands have begun to use it.
+func removeHelpers(dir string) {
+	for end := time.Now().Add(time.Second); ; time.Sleep(time.Millisecond) {
+		if err := os.Remove(dir); !errors.Is(err, sys.EBUSY) || time.Now().After(end) {
+			return
+		}
+	}
 }
 
 // removeTree removes a group and those below it, the deepest first.

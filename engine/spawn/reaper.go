@@ -40,3 +40,10 @@ func ReaperArgv(command []string, log bool) []string {
 	}
 	return append(append(argv, "run"), command...)
 }
+
+// LogReaderArgv is the argument vector of the reaper as the reader of a log: what
+// comes out of 0 goes into the ring of the descriptors 3 and 4, until nobody can
+// write any more.
+func LogReaderArgv() []string {
+	return []string{"vsl-reaper", "-l", "3", "4", strconv.Itoa(LogMax), "log"}
+}

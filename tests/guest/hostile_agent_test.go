@@ -16,6 +16,7 @@ import (
 var hostileVerbs = map[string]func([]string) error{
 	"inotify": agentInotify, "trace": agentTrace, "flood": agentFlood, "swap": agentSwap,
 	"hold": agentHold,
+	"output": agentOutput,
 }
 
 // agentInotify takes all inotify instances that there are, and holds them until
@@ -92,4 +93,21 @@ func agentSwap(args []string) error {
 		}
 	}
 	return nil
+}
+
+// agentOutput tells what can be done to the output of pid 1 besides writing to it.
+func agentOutput([]string) error {
+	const path = "/proc/1/fd/1"
+	f, err := os.OpenFile(path, os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	fd := f.Fd()
+	_, lease := unix.FcntlInt(fd, unix.F_SETLEASE, unix.F_RDLCK)
+	_, seek := unix.Seek(int(fd), 0, 0)
+	truncate := unix.Ftruncate(int(fd), 0)
+	to, err := os.Readlink(path)
+	what, _, _ := strings.Cut(to, ":")
+	fmt.Printf("lease %s, seek %s, truncate %s, %s\n", errname(lease), errname(seek), errname(truncate), what)
+	return err
 }

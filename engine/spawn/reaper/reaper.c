@@ -1,15 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0 OR Apache-2.0
 //
 // reaper is pid 1 of a guest whose command is no init: it reaps orphans,
-// forwards signals to the command and ends as the command ends. It needs no
-// libc and a few pages of memory. Build: go generate ./engine/spawn
+// forwards signals to the command and ends as the command ends. For a guest with
+// an init of its own it is the reader of what that init prints, outside of the
+// guest. It needs no libc and a few pages of memory. Build: go generate ./engine/spawn
 //
 //   reaper [-l FD FD MAX] [-e FD] run COMMAND [ARG]...
 //   reaper idle
+//   reaper -l FD FD MAX log
 //
 // -l: the command's output goes through a pipe into the two open files, MAX
 //     bytes into the first, then the second is truncated and filled, then the
 //     first again: the log is bounded and the command never waits for a reader.
+// log: what it reads from 0 goes there instead; it ends when nobody can write to
+//     0 any more, and not by a signal that can be blocked.
 // -e: a failed exec writes its errno (an int) to FD; a successful one closes it.
 // It exits 127 when the command is not found, 126 when it cannot be run,
 // 128+n when signal n killed it.
@@ -232,7 +236,7 @@ static long spawn(char **argv, char **envp, u64 *mask, int out, int err_fd)
 
 static void usage(void)
 {
-	say("usage: reaper [-l FD FD MAX] [-e FD] run COMMAND [ARG]... | reaper idle\n");
+	say("usage: reaper [-l FD FD MAX] [-e FD] run COMMAND [ARG]... | reaper idle | reaper -l FD FD MAX log\n");
 	exit_group(2);
 }
 
@@ -254,6 +258,19 @@ static void open_log(char **a)
 		usage();
 	end = sys(NR_lseek, log_fd[0], 0, 2, 0, 0);
 	log_size = end > 0 ? end : 0;
+}
+
+// copy_log is all that the reader of a guest's log does. Every process of the
+// guest that could write is gone at its end.
+static void copy_log(void)
+{
+	u64 all = ~0UL;
+	long r;
+
+	sys(NR_rt_sigprocmask, SIG_SETMASK, (u64)&all, 0, sizeof(all), 0);
+	while ((r = sys(NR_read, 0, (u64)buf, sizeof(buf), 0, 0)) > 0)
+		log_write(r);
+	exit_group(0);
 }
 
 // loop waits for signals and output until it is time to go.
@@ -321,6 +338,8 @@ __attribute__((used)) void start(long *sp)
 			exec_failed(a[1], -child, err_fd);
 		sys(NR_close, pipe[1], 0, 0, 0, 0);
 		sys(NR_close, err_fd, 0, 0, 0, 0);
+	} else if (a[0] && equal(a[0], "log") && log_max) {
+		copy_log();
 	} else if (!a[0] || !equal(a[0], "idle")) {
 		usage();
 	}
