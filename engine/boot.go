@@ -195,7 +195,7 @@ func (l *launch) attachRoot(ctx context.Context, pid, pidfd int) error {
 	if err := sys.WriteIDMaps(pid, uint32(l.g.hostID()), 65536); err != nil {
 		return sys.Op("write id maps of guest", l.g.spec.Name, err)
 	}
-	if err := limitProcess(l.g.hostID(), pid, l.g.rec.Spec.Limits); err != nil {
+	if err := plainProcess(l.g.hostID(), pid, l.g.rec.Spec.Limits); err != nil {
 		return sys.Op("limit pid 1 of guest", l.g.spec.Name, err)
 	}
 	userns, err := os.Open(fmt.Sprintf("/proc/%d/ns/user", pid))

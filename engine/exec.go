@@ -248,7 +248,7 @@ func (x *execution) start(ctx context.Context) (*spawn.Process, error) {
 	attr := &spawn.Attr{Name: x.args.Argv[0] + " in guest " + x.g.spec.Name, Program: prog, Join: x.join,
 		CgroupFD: int(x.command.FD.Fd()), Context: ctx,
 		Hooks: map[string]func(int, int) error{"limit": func(pid, _ int) error {
-			return limitProcess(x.g.hostID(), pid, x.g.rec.Spec.Limits)
+			return plainProcess(x.g.hostID(), pid, x.g.rec.Spec.Limits)
 		}}}
 	if x.streams != nil {
 		attr.Files = x.streams.child[:]

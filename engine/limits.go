@@ -103,6 +103,23 @@ func (g *guest) limitProcesses(l Limits) error {
 	return nil
 }
 
+// plainProcess gives a process that is about to join a guest what a guest begins
+// with, whoever started vsl, and then the guest's own limits.
+func plainProcess(owner, pid int, l Limits) error {
+	for name := range sys.DefaultRlimits {
+		if _, own := l.Rlimits[name]; own {
+			continue
+		}
+		if err := sys.DefaultRlimit(uint32(owner), pid, name); err != nil {
+			return sys.Op("set rlimit", name, err)
+		}
+	}
+	if err := sys.PlainOOM(pid); err != nil {
+		return err
+	}
+	return limitProcess(owner, pid, l)
+}
+
 func limitProcess(owner, pid int, l Limits) error {
 	for name, r := range l.Rlimits {
 		if err := sys.Prlimit(uint32(owner), pid, sys.Rlimits[name], r.Soft, r.Hard); err != nil {

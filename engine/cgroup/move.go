@@ -91,11 +91,27 @@ func (g *Group) Join(pid int) error {
 func (g *Group) WouldJoin(limits ...Limits) []string {
 	var out []string
 	for _, root := range g.layout.v1Roots() {
-		if slices.ContainsFunc(limits, func(l Limits) bool { return g.needsV1(root, l) }) {
-			out = append(out, g.joinFile(root))
+		own := slices.ContainsFunc(limits, func(l Limits) bool { return g.needsV1(root, l) })
+		if dir := g.v1Place(root, own); dir != "" {
+			out = append(out, filepath.Join(dir, joinFile))
 		}
 	}
 	return out
+}
+
+// v1Place is the group of a v1 hierarchy that a process of the context is to be in:
+// the context's own, where it has one, else the top of the hierarchy, as the group of
+// whoever starts vsl must be no guest's limit. "": where it is born already.
+func (g *Group) v1Place(root string, own bool) string {
+	if own {
+		return g.in(root)
+	}
+	for c, at := range g.layout.V1 {
+		if at == root && g.layout.bound[c] != "/" {
+			return root
+		}
+	}
+	return ""
 }
 
 // needsV1 tells whether limits make a group in a v1 hierarchy; Apply makes it.
@@ -106,22 +122,28 @@ func (g *Group) needsV1(root string, l Limits) bool {
 	})
 }
 
-func (g *Group) joinFile(root string) string { return filepath.Join(g.in(root), "tasks") }
+// joinFile is the file of a v1 group through which a single thread joins it.
+const joinFile = "tasks"
 
 // JoinFiles opens the files through which a thread puts itself into the
-// context's v1 groups, by writing "0" to each: without the cost of Join, since
+// context's v1 groups (v1Place), by writing "0" to each: without the cost of Join, since
 // a thread that moves itself needs no lock on the whole process. Only for a
 // process of one thread, such as one just cloned. The caller closes them; the
 // right to write was settled when they were opened.
 func (g *Group) JoinFiles() ([]*os.File, error) {
 	var out []*os.File
-	for _, root := range g.hasV1() {
-		f, err := os.OpenFile(g.joinFile(root), os.O_WRONLY, 0)
+	has := g.hasV1()
+	for _, root := range g.layout.v1Roots() {
+		dir := g.v1Place(root, slices.Contains(has, root))
+		if dir == "" {
+			continue
+		}
+		f, err := os.OpenFile(filepath.Join(dir, joinFile), os.O_WRONLY, 0)
 		if err != nil {
 			for _, o := range out {
 				o.Close()
 			}
-			return nil, sys.Op("open cgroup", g.in(root), err)
+			return nil, sys.Op("open cgroup", dir, err)
 		}
 		out = append(out, f)
 	}

@@ -234,6 +234,7 @@ func (l *launch) prepare() error {
 // enterThread prepares the thread: what it unshares or joins here concerns its
 // children only.
 func (l *launch) enterThread() error {
+	sys.PlainThread()
 	if j := l.a.Join; j != nil {
 		if err := j.enterPIDNS(); err != nil {
 			return err

@@ -163,7 +163,7 @@ func (r *root) cgroups() []string {
 		for _, pattern := range []string{"*", "*/*", "*/*/*"} {
 			found, _ := filepath.Glob(filepath.Join(top, pattern))
 			for _, p := range found {
-				if filepath.Base(p) == name {
+				if base := filepath.Base(p); base == name || base == name+".log" {
 					out = append(out, p)
 				}
 			}

@@ -17,6 +17,7 @@ var hostileVerbs = map[string]func([]string) error{
 	"inotify": agentInotify, "trace": agentTrace, "flood": agentFlood, "swap": agentSwap,
 	"hold": agentHold,
 	"output": agentOutput,
+	"peculiar": agentPeculiar,
 }
 
 // agentInotify takes all inotify instances that there are, and holds them until

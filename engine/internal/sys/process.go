@@ -24,9 +24,11 @@ var SchedPolicies = map[string]int{"other": 0, "fifo": 1, "rr": 2, "batch": 3, "
 // owner (OwnAs); -1 is infinity. A root without CAP_SYS_RESOURCE may do so as the
 // owner only.
 func Prlimit(owner uint32, pid, resource int, soft, hard int64) error {
-	set := func() error {
-		return unix.Prlimit(pid, resource, &unix.Rlimit{Cur: uint64(soft), Max: uint64(hard)}, nil)
-	}
+	return prlimit(owner, pid, resource, &unix.Rlimit{Cur: uint64(soft), Max: uint64(hard)}, nil)
+}
+
+func prlimit(owner uint32, pid, resource int, to, was *unix.Rlimit) error {
+	set := func() error { return unix.Prlimit(pid, resource, to, was) }
 	err := set()
 	if err != unix.EPERM {
 		return err
