@@ -72,6 +72,21 @@ func (l Limits) Lifting(old Limits) Limits {
 	if l.OOMGroup == nil && old.OOMGroup != nil {
 		l.OOMGroup = ptr(false)
 	}
+	if l.Nice == nil && old.Nice != nil {
+		l.Nice = ptr(0)
+	}
+	if l.Sched == nil && old.Sched != nil {
+		l.Sched = &Sched{Policy: "other"}
+	}
+	l.Rlimits = maps.Clone(l.Rlimits)
+	for name := range old.Rlimits {
+		if _, ok := l.Rlimits[name]; !ok {
+			if l.Rlimits == nil {
+				l.Rlimits = map[string]Rlimit{}
+			}
+			l.Rlimits[name] = defaultRlimit(name)
+		}
+	}
 	for _, io := range old.IO {
 		if !slices.ContainsFunc(l.IO, func(n cgroup.IOLimit) bool { return n.Device == io.Device }) {
 			l.IO = append(slices.Clone(l.IO), cgroup.IOLimit{Device: io.Device, ReadBPS: cgroup.Unlimited,
@@ -103,6 +118,12 @@ func (g *guest) limitProcesses(l Limits) error {
 	return nil
 }
 
+// defaultRlimit is what a process of a guest has without a limit of its own.
+func defaultRlimit(name string) Rlimit {
+	d := sys.DefaultRlimits[name]
+	return Rlimit{Soft: d[0], Hard: d[1]}
+}
+
 // plainProcess gives a process that is about to join a guest what a guest begins
 // with, whoever started vsl, and then the guest's own limits.
 func plainProcess(owner, pid int, l Limits) error {
@@ -122,6 +143,12 @@ func plainProcess(owner, pid int, l Limits) error {
 
 func limitProcess(owner, pid int, l Limits) error {
 	for name, r := range l.Rlimits {
+		if r == defaultRlimit(name) {
+			if err := sys.DefaultRlimit(uint32(owner), pid, name); err != nil {
+				return sys.Op("set rlimit", name, err)
+			}
+			continue
+		}
 		if err := sys.Prlimit(uint32(owner), pid, sys.Rlimits[name], r.Soft, r.Hard); err != nil {
 			e := &OpError{Op: "set rlimit", Target: name, Err: err}
 			if errors.Is(err, sys.EPERM) {

@@ -201,7 +201,11 @@ func (g *guest) compare() (Change, []string) {
 		if !g.rec.Provisioned {
 			return ChangeStart, []string{"not complete"}
 		}
-		return ChangeStart, []string{"stopped"}
+		why := []string{"stopped"}
+		if !equalJSON(g.rec.Spec.Limits, g.spec.Limits) {
+			why = append(why, "limit changed") // by vsl limit, or in the recipe
+		}
+		return ChangeStart, why
 	}
 	live, restart := specDiff(g.rec.Spec, g.spec)
 	restart = append(restart, g.secretDiff()...)

@@ -206,7 +206,7 @@ func (g *guest) CowClone(ctx context.Context, a CloneArgs) error {
 }
 
 // Limit applies limits to the context, running or not yet booted, and keeps
-// them for the next boot. Fields that are not set stay as they are.
+// them until the recipe is applied. Fields that are not set stay as they are.
 func (g *guest) Limit(ctx context.Context, l Limits) error {
 	return g.do(ctx, false, limitSteps(g.spec.Name, l))
 }

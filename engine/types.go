@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -116,6 +117,14 @@ type Limits struct {
 type Rlimit struct {
 	Soft int64 `json:"soft"`
 	Hard int64 `json:"hard"`
+}
+
+// Check refuses what setrlimit(2) would.
+func (r Rlimit) Check() error {
+	if r.Hard >= 0 && (r.Soft < 0 || r.Soft > r.Hard) {
+		return errors.New("soft is more than hard")
+	}
+	return nil
 }
 
 // Sched is a scheduling policy (sched(7)): other, batch, idle, fifo or rr.

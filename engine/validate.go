@@ -8,7 +8,9 @@ import (
 	"slices"
 	"sort"
 	"strings"
+	"time"
 
+	"vsl/engine/cgroup"
 	"vsl/engine/internal/sys"
 	"vsl/engine/store"
 )
@@ -128,16 +130,45 @@ func (v *validator) limits(s *Spec) {
 			v.fail(s, "limit."+key, "1 to 10000, 100 is normal", "limit.%s is %d", key, *w)
 		}
 	}
-	for name := range l.Rlimits {
-		if _, ok := sys.Rlimits[name]; !ok {
-			v.fail(s, "limit.rlimits", suggest(name, sys.Rlimits), "unknown rlimit %q", name)
-		}
-	}
+	v.rlimits(s)
 	if l.Nice != nil && (*l.Nice < -20 || *l.Nice > 19) {
 		v.fail(s, "limit.nice", "-20 to 19", "limit.nice is %d", *l.Nice)
 	}
 	if l.Sched != nil {
 		v.sched(s, l.Sched)
+	}
+	v.cpusAndDisks(s)
+}
+
+// cpusAndDisks holds what only the kernel would refuse: a list that is none, saving up more
+// than there is, a disk that cannot be found by its name.
+func (v *validator) cpusAndDisks(s *Spec) {
+	l := s.Limits
+	if l.CPUSet != nil {
+		if _, err := cgroup.ParseCPUSet(*l.CPUSet); err != nil {
+			v.fail(s, "limit.cpuset", "", "limit.cpuset: %v", err)
+		}
+	}
+	if l.CPU != nil && *l.CPU > 0 && l.CPUBurst != nil {
+		if most := time.Duration(*l.CPU * float64(cgroup.Period)); *l.CPUBurst > most {
+			v.fail(s, "limit.cpu_burst", "", "limit.cpu_burst is %s, more than the %s that limit.cpu gives in each %s", *l.CPUBurst, most, cgroup.Period)
+		}
+	}
+	for _, io := range l.IO {
+		if !cgroup.DiskName(io.Device) {
+			v.fail(s, "limit.io", "a path such as /dev/vda, or a number such as 254:0", "limit.io: %q is no disk", io.Device)
+		}
+	}
+}
+
+func (v *validator) rlimits(s *Spec) {
+	for _, name := range sortedKeys(s.Limits.Rlimits) {
+		if _, ok := sys.Rlimits[name]; !ok {
+			v.fail(s, "limit.rlimits", suggest(name, sys.Rlimits), "unknown rlimit %q", name)
+		}
+		if err := s.Limits.Rlimits[name].Check(); err != nil {
+			v.fail(s, "limit.rlimits", "the hard limit is how far a process may raise the soft one", "limit.rlimits.%s: %v", name, err)
+		}
 	}
 }
 

@@ -93,7 +93,13 @@ func TestLifting(t *testing.T) {
 	if *got.Memory != -1 || *got.CPU != 2 || *got.Pids != DefaultPids {
 		t.Errorf("lifting = %s; want memory=-1, cpu=2, pids=%d", got, DefaultPids)
 	}
-	if now.Memory != nil {
+	old.Nice, old.Sched, old.Rlimits = ptr(5), &Sched{Policy: "batch"}, map[string]Rlimit{"nofile": {10, 20}, "core": {1, 1}}
+	now.Rlimits = map[string]Rlimit{"core": {2, 2}}
+	got = now.Lifting(old)
+	if *got.Nice != 0 || got.Sched.Policy != "other" || got.Rlimits["nofile"] != (Rlimit{1024, 524288}) || got.Rlimits["core"].Soft != 2 {
+		t.Errorf("lifting = %s; want what a guest without limits has", got)
+	}
+	if len(now.Rlimits) != 1 || now.Memory != nil {
 		t.Error("lifting changed its receiver")
 	}
 }

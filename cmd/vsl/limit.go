@@ -2,9 +2,11 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -18,8 +20,9 @@ func (a *app) limitCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "limit NAME [KEY=VALUE…]",
 		Short: "show or change what a guest may use",
-		Long: "Changes limits of a guest, while it runs if it does, and keeps them for its next boot; the next\n" +
-			"vsl up of its recipe sets what the recipe says. Without values it shows limits, use and hits.\n" +
+		Long: "Changes limits of a guest, at once where it runs. They are kept until its recipe is applied again, by\n" +
+			"vsl up or vsl restart, which puts back what the recipe says; vsl plan shows that it would. Without\n" +
+			"values it shows limits, use and hits.\n" +
 			"Keys are those of limit in a recipe: memory, memory_high, swap (256M), cpu (0.5 or 50%), cpu_burst\n" +
 			"(10ms), cpu_weight, io_weight (1..10000), cpuset (0-1,4), pids, oom_group (true), nice, sched\n" +
 			"(fifo:10), rlimits.nofile (1024 or 1024:4096), io (/dev/vda,read_bps=10M,write_iops=100).\n" +
@@ -91,11 +94,11 @@ var limitKeys = map[string]func(l *engine.Limits, v string) error{
 	"memory_high": func(l *engine.Limits, v string) error { return set(&l.MemoryHigh, v, bind.ParseSize) },
 	"swap":        func(l *engine.Limits, v string) error { return set(&l.Swap, v, bind.ParseSize) },
 	"cpu":         func(l *engine.Limits, v string) error { return set(&l.CPU, v, bind.ParseCPU) },
-	"cpu_burst":   func(l *engine.Limits, v string) error { return set(&l.CPUBurst, v, bind.ParseDuration) },
-	"cpu_weight":  func(l *engine.Limits, v string) error { return set(&l.CPUWeight, v, parseInt) },
+	"cpu_burst":   func(l *engine.Limits, v string) error { return set(&l.CPUBurst, v, parseBurst) },
+	"cpu_weight":  func(l *engine.Limits, v string) error { return set(&l.CPUWeight, v, parseWeight) },
 	"cpuset":      func(l *engine.Limits, v string) error { return set(&l.CPUSet, v, parseCPUSet) },
 	"pids":        func(l *engine.Limits, v string) error { return set(&l.Pids, v, parseCount) },
-	"io_weight":   func(l *engine.Limits, v string) error { return set(&l.IOWeight, v, parseInt) },
+	"io_weight":   func(l *engine.Limits, v string) error { return set(&l.IOWeight, v, parseWeight) },
 	"oom_group":   func(l *engine.Limits, v string) error { return set(&l.OOMGroup, v, strconv.ParseBool) },
 	"nice":        func(l *engine.Limits, v string) error { return set(&l.Nice, v, parseInt) },
 	"sched":       parseSched,
@@ -153,17 +156,26 @@ func parseCount(v string) (int64, error) {
 }
 
 func parseCPUSet(v string) (string, error) {
-	for _, part := range strings.Split(v, ",") {
-		lo, hi, isRange := strings.Cut(part, "-")
-		_, err := strconv.ParseUint(lo, 10, 16)
-		if err == nil && isRange {
-			_, err = strconv.ParseUint(hi, 10, 16)
-		}
-		if err != nil {
-			return "", fmt.Errorf(`%q is not a list of cpus, such as "0-1,4"`, v)
-		}
+	if v == "unlimited" {
+		return "", nil
 	}
-	return v, nil
+	return bind.ParseCPUSet(v)
+}
+
+// parseBurst reads how much may be saved up; without a limit of it nothing is.
+func parseBurst(v string) (time.Duration, error) {
+	if v == "unlimited" {
+		return 0, nil
+	}
+	return bind.ParseDuration(v)
+}
+
+// parseWeight reads a weight; the one that everybody begins with is no limit.
+func parseWeight(v string) (int, error) {
+	if v == "unlimited" {
+		return 100, nil
+	}
+	return parseInt(v)
 }
 
 func parseSched(l *engine.Limits, v string) error {
@@ -192,8 +204,11 @@ func parseIO(l *engine.Limits, v string) error {
 			return fmt.Errorf("unknown bound %q: read_bps, write_bps, read_iops and write_iops there are", k)
 		}
 		n, err := bind.ParseSize(val)
+		if err == nil && n == 0 {
+			err = errors.New("0 would let nothing through")
+		}
 		if err != nil {
-			return err
+			return fmt.Errorf("%s: %w", k, err)
 		}
 		*to = n
 	}

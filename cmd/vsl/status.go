@@ -188,7 +188,7 @@ func otherLimits(l engine.Limits) []limitRow {
 	if l.CPUBurst != nil {
 		rows = append(rows, limitRow{name: "cpu_burst", limit: l.CPUBurst.String()})
 	}
-	if l.CPUSet != nil {
+	if l.CPUSet != nil && *l.CPUSet != "" {
 		rows = append(rows, limitRow{name: "cpuset", limit: *l.CPUSet})
 	}
 	if l.OOMGroup != nil {
@@ -203,7 +203,7 @@ func otherLimits(l engine.Limits) []limitRow {
 			name string
 			v    int64
 		}{{"read_bps", io.ReadBPS}, {"write_bps", io.WriteBPS}, {"read_iops", io.ReadIOPS}, {"write_iops", io.WriteIOPS}} {
-			if b.v != 0 {
+			if b.v > 0 {
 				parts = append(parts, fmt.Sprintf("%s=%d", b.name, b.v))
 			}
 		}
@@ -211,9 +211,16 @@ func otherLimits(l engine.Limits) []limitRow {
 	}
 	for _, n := range sortedNames(l.Rlimits) {
 		r := l.Rlimits[n]
-		rows = append(rows, limitRow{name: "rlimits." + n, limit: fmt.Sprintf("%d:%d", r.Soft, r.Hard)})
+		rows = append(rows, limitRow{name: "rlimits." + n, limit: orUnlimited(r.Soft) + ":" + orUnlimited(r.Hard)})
 	}
 	return rows
+}
+
+func orUnlimited(n int64) string {
+	if n < 0 {
+		return "unlimited"
+	}
+	return fmt.Sprint(n)
 }
 
 func sizeWords(n int64) string { return units.BytesSize(float64(n)) }

@@ -60,7 +60,7 @@ func lacks(dir, file string) bool {
 }
 
 func (l Limits) cpuV2(dir string) ([]change, error) {
-	period := int64(defaultPeriod)
+	period := defaultPeriod
 	if cur, err := read(filepath.Join(dir, "cpu.max")); err == nil {
 		if f := strings.Fields(cur); len(f) == 2 {
 			if n, ok := parseNumber(f[1]); ok && n > 0 {
@@ -83,8 +83,12 @@ func (l Limits) cpuV2(dir string) ([]change, error) {
 	return out, nil
 }
 
-// defaultPeriod is the kernel's period of cpu bandwidth control, in µs.
-const defaultPeriod = 100_000
+// Period is the kernel's period of cpu bandwidth control, of which a limit of cpu is
+// a share.
+const Period = 100 * time.Millisecond
+
+// defaultPeriod is the same in µs.
+const defaultPeriod = int64(Period / time.Microsecond)
 
 // quotaOf gives the run time per period in µs; the kernel's least is 1 ms.
 func quotaOf(cores float64, period int64) int64 {
@@ -196,12 +200,23 @@ func bfqWeight(w int) int {
 	return 100 + (w-100)/11
 }
 
+// DiskName tells whether a text can name a disk at all.
+func DiskName(device string) bool {
+	_, _, number := majorMinor(device)
+	return number || filepath.IsAbs(device)
+}
+
+func majorMinor(device string) (major, minor uint32, ok bool) {
+	n, err := fmt.Sscanf(device, "%d:%d", &major, &minor)
+	return major, minor, err == nil && n == 2 && device == fmt.Sprintf("%d:%d", major, minor)
+}
+
 // diskNumber gives the "major:minor" of a disk, from its number or the path of
 // its node. For a partition it is the whole disk's: the kernel limits disks.
 func diskNumber(device string) (string, error) {
-	var major, minor uint32
-	if n, err := fmt.Sscanf(device, "%d:%d", &major, &minor); err != nil || n != 2 || device != fmt.Sprintf("%d:%d", major, minor) {
-		if !filepath.IsAbs(device) {
+	major, minor, ok := majorMinor(device)
+	if !ok {
+		if !DiskName(device) {
 			return "", fmt.Errorf("want a path such as /dev/vda, or a number such as 254:0")
 		}
 		var err error

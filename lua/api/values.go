@@ -6,6 +6,7 @@ import (
 	lua "github.com/yuin/gopher-lua"
 
 	"vsl/engine"
+	"vsl/engine/cgroup"
 	"vsl/lua/runtime"
 )
 
@@ -83,5 +84,20 @@ func (a *API) limitTable(l *lua.LState, lim engine.Limits) lua.LValue {
 	if lim.CPUBurst != nil {
 		t.RawSetString("cpu_burst", lua.LNumber(lim.CPUBurst.Seconds()))
 	}
+	sayUnlimited(t)
 	return t
+}
+
+// sayUnlimited writes -1 as a recipe does: "unlimited".
+func sayUnlimited(t *lua.LTable) {
+	t.ForEach(func(k, v lua.LValue) {
+		switch sub := v.(type) {
+		case *lua.LTable:
+			sayUnlimited(sub)
+		case lua.LNumber:
+			if sub == cgroup.Unlimited && k != lua.LString("nice") {
+				t.RawSet(k, lua.LString("unlimited"))
+			}
+		}
+	})
 }

@@ -12,15 +12,13 @@ import (
 	"vsl/engine/cgroup"
 )
 
-var cpuListRE = LazyRE(`^\d+(-\d+)?(,\d+(-\d+)?)*$`)
-
 // IOSchema is one entry of limit.io.
 var IOSchema = &Schema{Name: "io limit", Doc: "Bounds what a guest does to one block device.", Keys: []Key{
 	{Name: "device", Type: String, Required: true, Live: true, Doc: `the disk, such as "/dev/vda" or "254:0"`},
-	{Name: "read_bps", Type: Size, Live: true, Doc: "bytes read per second"},
-	{Name: "write_bps", Type: Size, Live: true, Doc: "bytes written per second"},
-	{Name: "read_iops", Type: Count, Live: true, Doc: "read operations per second"},
-	{Name: "write_iops", Type: Count, Live: true, Doc: "write operations per second"},
+	{Name: "read_bps", Type: Size, Live: true, Doc: "bytes read per second", Check: checkBound},
+	{Name: "write_bps", Type: Size, Live: true, Doc: "bytes written per second", Check: checkBound},
+	{Name: "read_iops", Type: Count, Live: true, Doc: "read operations per second", Check: checkBound},
+	{Name: "write_iops", Type: Count, Live: true, Doc: "write operations per second", Check: checkBound},
 }}
 
 // SchedSchema is limit.sched.
@@ -54,8 +52,15 @@ var LimitSchema = &Schema{Name: "limit", Doc: "Bounds what a guest may use.", Ke
 }}
 
 func checkCPUSet(v any) error {
-	if s := v.(string); !cpuListRE().MatchString(s) {
-		return fmt.Errorf(`%q is not a list of cpus, such as "0-1,4"`, s)
+	_, err := ParseCPUSet(v.(string))
+	return err
+}
+
+// checkBound wants a bound that lets something through: 0 is how the engine says
+// that there is none.
+func checkBound(v any) error {
+	if v.(int64) == 0 {
+		return fmt.Errorf("0 would let nothing through")
 	}
 	return nil
 }
@@ -89,8 +94,8 @@ func convRlimits(d *Decoder, at Place, v lua.LValue) (any, error) {
 			if hard := Opt[int64](vals, "hard"); hard != nil {
 				r.Hard = *hard
 			}
-			if r.Hard >= 0 && (r.Soft < 0 || r.Soft > r.Hard) {
-				d.Failf(here, "", "soft is more than hard")
+			if err := r.Check(); err != nil {
+				d.Failf(here, "", "%v", err)
 			}
 			out[name] = r
 			return

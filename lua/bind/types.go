@@ -62,7 +62,10 @@ func convNumber(_ *Decoder, _ Place, v lua.LValue) (any, error) {
 func convSize(_ *Decoder, _ Place, v lua.LValue) (any, error) {
 	switch v := v.(type) {
 	case lua.LNumber:
-		if !(v >= 0 && v < 1<<62) && v != -1 {
+		if v == -1 {
+			return nil, fmt.Errorf(`-1 is not a size in bytes: write "unlimited"`)
+		}
+		if !(v >= 0 && v < 1<<62) {
 			return nil, fmt.Errorf("%s is not a size in bytes", v)
 		}
 		return int64(v), nil
@@ -81,8 +84,8 @@ func convCount(d *Decoder, at Place, v lua.LValue) (any, error) {
 	if err != nil {
 		return nil, want(`a whole number or "unlimited"`, v)
 	}
-	if n.(int64) < -1 {
-		return nil, fmt.Errorf("%d is negative", n)
+	if n.(int64) < 0 {
+		return nil, fmt.Errorf(`%d is negative: no limit is written "unlimited"`, n)
 	}
 	return n, nil
 }
@@ -104,7 +107,7 @@ func convCPU(_ *Decoder, _ Place, v lua.LValue) (any, error) {
 	case lua.LNumber:
 		n := float64(v)
 		if n == -1 {
-			return n, nil
+			return nil, fmt.Errorf(`-1 is not an amount of cores: write "unlimited"`)
 		}
 		if !(n > 0 && n <= 1<<20) {
 			return nil, fmt.Errorf("%v is not an amount of cores", n)

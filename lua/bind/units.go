@@ -17,6 +17,9 @@ func ParseSize(s string) (int64, error) {
 	if text == "unlimited" {
 		return cgroup.Unlimited, nil
 	}
+	if text == "-1" {
+		return 0, fmt.Errorf(`%q is not a size: write "unlimited"`, s)
+	}
 	bad := fmt.Errorf(`%q is not a size: write a number and B, K, M, G or T, such as "256M"`, s)
 	end := strings.IndexFunc(text, func(r rune) bool { return (r < '0' || r > '9') && r != '.' })
 	if end < 0 {
@@ -39,6 +42,19 @@ func ParseSize(s string) (int64, error) {
 		return 0, fmt.Errorf("%q is larger than any machine", s)
 	}
 	return int64(n), nil
+}
+
+// ParseCPUSet checks a list of cpus, such as "0-1,4", by the one parser that there
+// is; which of them the host has is seen at the boot.
+func ParseCPUSet(s string) (string, error) {
+	cpus, err := cgroup.ParseCPUSet(s)
+	switch {
+	case err != nil:
+		return "", fmt.Errorf(`%q is not a list of cpus, such as "0-1,4": %w`, s, err)
+	case len(cpus) == 0:
+		return "", fmt.Errorf(`%q is not a list of cpus, such as "0-1,4"`, s)
+	}
+	return s, nil
 }
 
 // ParseDuration reads "10s", "500ms", "1m30s".
