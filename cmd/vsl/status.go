@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"vsl/engine"
+	"vsl/engine/cgroup"
 )
 
 func (a *app) statusCommand() *cobra.Command {
@@ -169,6 +170,7 @@ func limitRows(s engine.Status) []limitRow {
 		rows[2].hits = hit(u.Hits.Throttled, "throttled %d times")
 		rows[3].hits = hit(u.Hits.Pids, "%d forks refused")
 	}
+	rows = append(rows, socketRow(l, s.Usage))
 	rows = append(rows, otherLimits(l)...)
 	out := rows[:0]
 	for _, r := range rows {
@@ -177,6 +179,23 @@ func limitRows(s engine.Status) []limitRow {
 		}
 	}
 	return out
+}
+
+// socketRow is what sockets queue: part of memory, or as much again where the kernel
+// counts it by itself. Of a guest that has no sockets there is nothing to say.
+func socketRow(l engine.Limits, u *cgroup.Usage) limitRow {
+	r := limitRow{name: "socket memory"}
+	if u == nil || l.Memory == nil || *l.Memory < 0 || max(u.Sockets, u.SocketPeak) <= 0 {
+		return limitRow{}
+	}
+	r.used = used(u.Sockets, sizeWords)
+	if u.SocketPeak >= 0 {
+		r.limit = size(l.Memory)
+		r.used += ", " + sizeWords(u.SocketPeak) + " at most"
+	} else {
+		r.limit = "in memory"
+	}
+	return r
 }
 
 // otherLimits are those that nothing is counted for.

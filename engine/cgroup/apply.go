@@ -136,6 +136,8 @@ func (c change) hint(t target, err error) string {
 	switch {
 	case errors.Is(err, sys.EBUSY) && c.key == "memory":
 		return fmt.Sprintf("the context uses %d bytes and they could not be reclaimed", readInt(filepath.Join(t.dir, "memory.usage_in_bytes")))
+	case errors.Is(err, sys.EBUSY) && c.key == "socket memory":
+		return fmt.Sprintf("its sockets hold %d bytes, which cannot be reclaimed: try again when what they queue was read", readInt(filepath.Join(t.dir, "memory.kmem.tcp.usage_in_bytes")))
 	case errors.Is(err, sys.ENODEV) && c.key == "io":
 		return "no such disk"
 	case errors.Is(err, sys.EINVAL) && (c.key == "cpu" || c.key == "cpu_burst"):

@@ -6,7 +6,7 @@ import "time"
 // that a value can be changed on a running guest without repeating the others.
 // A pointer to Unlimited takes a limit away.
 type Limits struct {
-	Memory     *int64         `json:"memory,omitempty"`      // bytes; the hard limit (memory.max)
+	Memory     *int64         `json:"memory,omitempty"`      // bytes; the hard limit (memory.max; on v1 of what sockets queue as well)
 	MemoryHigh *int64         `json:"memory_high,omitempty"` // bytes; reclaim and slow down above it (memory.high, v2 only)
 	Swap       *int64         `json:"swap,omitempty"`        // bytes of swap beside memory (memory.swap.max)
 	CPU        *float64       `json:"cpu,omitempty"`         // cores of run time per second of clock (cpu.max)
@@ -37,6 +37,8 @@ type Usage struct {
 	Memory     int64         `json:"memory"`      // bytes
 	MemoryPeak int64         `json:"memory_peak"` // bytes
 	Swap       int64         `json:"swap"`        // bytes
+	Sockets    int64         `json:"sockets"`     // bytes that sockets queue: within Memory on v2, beside it on v1
+	SocketPeak int64         `json:"socket_peak"` // bytes; where it is beside Memory
 	Pids       int64         `json:"pids"`        // tasks
 	CPU        time.Duration `json:"cpu_ns"`      // run time used since the context began
 	Hits       Hits          `json:"hits"`

@@ -65,6 +65,8 @@ func TestApplyValues(t *testing.T) {
 		{"memory", "memory", "memory.limit_in_bytes", "memory.max", Limits{Memory: ptr[int64](64 << 20)}, "67108864", "67108864"},
 		{"memory up", "memory", "memory.limit_in_bytes", "memory.max", Limits{Memory: ptr[int64](128 << 20)}, "134217728", "134217728"},
 		{"memory down", "memory", "memory.limit_in_bytes", "memory.max", Limits{Memory: ptr[int64](32 << 20)}, "33554432", "33554432"},
+		{"socket memory", "memory", "memory.kmem.tcp.limit_in_bytes", "memory.max", Limits{Memory: ptr[int64](48 << 20)}, "50331648", "50331648"},
+		{"no memory limit", "memory", "memory.kmem.tcp.limit_in_bytes", "memory.max", Limits{Memory: ptr[int64](Unlimited), Swap: ptr[int64](Unlimited)}, "9223372036854771712", "max"},
 		{"pids", "pids", "pids.max", "pids.max", Limits{Pids: ptr[int64](77)}, "77", "77"},
 		{"no pids limit", "pids", "pids.max", "pids.max", Limits{Pids: ptr[int64](Unlimited)}, "max", "max"},
 		{"cpu", "cpu", "cpu.cfs_quota_us", "cpu.max", Limits{CPU: ptr(0.5)}, "50000", "50000 100000"},

@@ -10,7 +10,8 @@ import (
 // Usage reads what the context uses, from wherever each controller lives. What
 // nothing counts is -1.
 func (g *Group) Usage() (Usage, error) {
-	u := Usage{Memory: -1, MemoryPeak: -1, Swap: -1, Pids: -1, CPU: -1, Hits: Hits{-1, -1, -1, -1}}
+	u := Usage{Memory: -1, MemoryPeak: -1, Swap: -1, Sockets: -1, SocketPeak: -1, Pids: -1, CPU: -1,
+		Hits: Hits{-1, -1, -1, -1}}
 	// Every v2 group has cpu.stat, with the run time, even without a controller.
 	data, err := read(filepath.Join(g.Path(), "cpu.stat"))
 	if err != nil {
@@ -36,6 +37,7 @@ func (u *Usage) memory(t target) {
 	at := func(file string) int64 { return readInt(filepath.Join(t.dir, file)) }
 	if t.version == 2 {
 		u.Memory, u.MemoryPeak, u.Swap = at("memory.current"), at("memory.peak"), at("memory.swap.current")
+		u.Sockets = flatValue(t.dir, "memory.stat", "sock")
 		u.Hits.Memory = flatValue(t.dir, "memory.events", "max")
 		u.Hits.OOMKills = flatValue(t.dir, "memory.events", "oom_kill")
 		return
@@ -44,6 +46,7 @@ func (u *Usage) memory(t target) {
 	if sum := at("memory.memsw.usage_in_bytes"); sum >= 0 && u.Memory >= 0 {
 		u.Swap = max(0, sum-u.Memory)
 	}
+	u.Sockets, u.SocketPeak = at("memory.kmem.tcp.usage_in_bytes"), at("memory.kmem.tcp.max_usage_in_bytes")
 	u.Hits.Memory = at("memory.failcnt")
 	u.Hits.OOMKills = flatValue(t.dir, "memory.oom_control", "oom_kill")
 	// A limit of memory and swap together is met first, and has a count of its

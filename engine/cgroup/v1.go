@@ -23,10 +23,16 @@ func readLimitV1(dir, file string) int64 {
 	return n
 }
 
-// memoryV1 sets memory and swap. v1 has no limit of swap alone: its second
+// memoryV1 sets memory, swap and the memory of sockets.
+func (l Limits) memoryV1(dir string) ([]change, error) {
+	changes, err := l.memoryAndSwapV1(dir)
+	return append(changes, l.socketsV1(dir)...), err
+}
+
+// memoryAndSwapV1 sets memory and swap. v1 has no limit of swap alone: its second
 // limit bounds memory and swap together (memsw) and must never be below the
 // first, which also decides the order of the writes.
-func (l Limits) memoryV1(dir string) ([]change, error) {
+func (l Limits) memoryAndSwapV1(dir string) ([]change, error) {
 	const limitFile, memswFile = "memory.limit_in_bytes", "memory.memsw.limit_in_bytes"
 	oldMem, oldSum := readLimitV1(dir, limitFile), readLimitV1(dir, memswFile)
 	mem, swap := oldMem, int64(Unlimited)
@@ -58,6 +64,18 @@ func (l Limits) memoryV1(dir string) ([]change, error) {
 		return append([]change{setSum}, only(setMem, l.Memory != nil)...), nil
 	}
 	return append(only(setMem, l.Memory != nil), setSum), nil
+}
+
+// socketsV1 bounds what sockets queue, which v1 counts apart from all other memory,
+// and only in a group that has this limit: TCP's, and despite the file's name every
+// protocol's with accounts of its own. It gets as much as memory has, so that both
+// together are at most twice that. It counts sockets made from now on.
+func (l Limits) socketsV1(dir string) []change {
+	const file = "memory.kmem.tcp.limit_in_bytes"
+	if l.Memory == nil || lacks(dir, file) || readLimitV1(dir, file) == *l.Memory {
+		return nil
+	}
+	return []change{{key: "socket memory", file: file, value: strconv.FormatInt(*l.Memory, 10)}}
 }
 
 func only(c change, wanted bool) []change {

@@ -15,9 +15,10 @@ import (
 // hostileVerbs are what the agent does to others. Each is bounded.
 var hostileVerbs = map[string]func([]string) error{
 	"inotify": agentInotify, "trace": agentTrace, "flood": agentFlood, "swap": agentSwap,
-	"hold": agentHold,
-	"output": agentOutput,
+	"hold":     agentHold,
+	"output":   agentOutput,
 	"peculiar": agentPeculiar,
+	"queue":    agentQueue,
 }
 
 // agentInotify takes all inotify instances that there are, and holds them until
@@ -93,6 +94,42 @@ func agentSwap(args []string) error {
 			_ = unix.Unmount(name, unix.MNT_DETACH)
 		}
 	}
+	return nil
+}
+
+// agentQueue leaves that many megabytes of TCP data unread in connections to itself,
+// as far as it gets with 400 of them in ten seconds, and prints how many it were.
+func agentQueue(args []string) error {
+	mb, err := strconv.Atoi(args[0])
+	if err != nil {
+		return err
+	}
+	l, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	to := &unix.SockaddrInet4{Port: l.Addr().(*net.TCPAddr).Port, Addr: [4]byte{127, 0, 0, 1}}
+	chunk, total := make([]byte, 64<<10), 0
+	for i, end := 0, time.Now().Add(10*time.Second); i < 400 && total < mb<<20 && time.Now().Before(end); i++ {
+		fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM, 0)
+		if err != nil {
+			return err
+		}
+		if err := unix.Connect(fd, to); err != nil {
+			break // it gets no memory for one more
+		}
+		if err := unix.SetNonblock(fd, true); err != nil {
+			return err
+		}
+		for idle := 0; idle < 5 && total < mb<<20; {
+			n, err := unix.Write(fd, chunk)
+			if total += max(0, n); err != nil {
+				time.Sleep(time.Millisecond)
+				idle++
+			}
+		}
+	}
+	fmt.Println(total >> 20)
 	return nil
 }
 

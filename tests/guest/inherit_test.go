@@ -64,17 +64,17 @@ func agentPeculiar(args []string) error {
 	for what, err := range map[string]error{
 		"affinity":    unix.SchedSetaffinity(0, &cpu),
 		"scheduler":   unix.SchedSetAttr(0, &batch, 0),
-		"ioprio":      call(unix.SYS_IOPRIO_SET, 1, 0, idleClass),
+		"ioprio":      rawCall(unix.SYS_IOPRIO_SET, 1, 0, idleClass),
 		"timer slack": unix.Prctl(unix.PR_SET_TIMERSLACK, 12345678, 0, 0, 0),
 		"THP":         unix.Prctl(unix.PR_SET_THP_DISABLE, 1, 0, 0, 0),
-		"personality": call(unix.SYS_PERSONALITY, 0x0040000, 0, 0),
+		"personality": rawCall(unix.SYS_PERSONALITY, 0x0040000, 0, 0),
 	} {
 		if err != nil {
 			return fmt.Errorf("%s: %w", what, err)
 		}
 	}
 	_ = unix.Prctl(unix.PR_SET_MEMORY_MERGE, 1, 0, 0, 0)            // since 6.4
-	_ = call(unix.SYS_SET_MEMPOLICY, 3, 0, 0)                       // where there is NUMA
+	_ = rawCall(unix.SYS_SET_MEMPOLICY, 3, 0, 0)                    // where there is NUMA
 	_ = unix.Prctl(unix.PR_MCE_KILL, unix.PR_MCE_KILL_SET, 1, 0, 0) // where the CPU has it
 	return syscall.Exec(args[1], args[1:], os.Environ())
 }
@@ -87,7 +87,7 @@ func raises() (bool, error) {
 	return data[0].Effective&(1<<unix.CAP_SYS_RESOURCE) != 0, err
 }
 
-func call(nr, a, b, c uintptr) error {
+func rawCall(nr, a, b, c uintptr) error {
 	if _, _, errno := unix.Syscall(nr, a, b, c); errno != 0 {
 		return errno
 	}

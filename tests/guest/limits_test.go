@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"vsl/engine/cgroup"
 )
 
@@ -47,6 +49,28 @@ func TestMemoryLimitKillsInsideOnly(t *testing.T) {
 	if out := r.must("limit", "g"); !strings.Contains(out, "48") {
 		t.Errorf("limit g:\n%s", out)
 	}
+}
+
+// What sockets queue is memory of the guest like any other; v1 counts it by itself.
+func TestMemoryLimitHoldsSockets(t *testing.T) {
+	r := newRoot(t)
+	r.simple(`limit = { memory = "64M", swap = 0 }`)
+	res := r.exec("g", agentName, "queue", "256")
+	mb, err := strconv.Atoi(strings.TrimSpace(string(res.Stdout)))
+	if res.Signal != int(unix.SIGKILL) && (err != nil || mb > 96) { // killed, on v2: also good
+		t.Errorf("a guest with 64 MB queued %d MB: %v %s", mb, err, res.Stderr)
+	}
+	expect(t, "the guest lives", r.out("g", "echo", "alive"), "alive")
+	if out := r.must("limit", "g"); !v2(t, "memory") && !strings.Contains(out, "socket memory  64MiB") {
+		t.Errorf("limit g:\n%s", out)
+	}
+	// live, up and away
+	r.must("limit", "g", "memory=256M")
+	if n, err := strconv.Atoi(r.out("g", agentName, "queue", "100")); err != nil || n < 100 && !v2(t, "memory") {
+		t.Errorf("with 256 MB it queued %d MB of 100: %v", n, err)
+	}
+	r.must("limit", "g", "memory=unlimited", "swap=unlimited")
+	expect(t, "queued without a limit", r.out("g", agentName, "queue", "100"), "100")
 }
 
 func TestPidsLimitStopsForks(t *testing.T) {
