@@ -128,7 +128,7 @@ func traits(t *testing.T, pid int) map[string]string {
 	out["priority, nice, real-time priority, policy"] = strings.Join([]string{f[16], f[17], f[38], f[39]}, " ")
 	prio, _, errno := unix.Syscall(unix.SYS_IOPRIO_GET, 1, uintptr(pid), 0)
 	out["ioprio"] = fmt.Sprint(int(prio), int(errno))
-	out["cgroup"] = regexp.MustCompile(`vsl-[0-9a-f]{8}`).ReplaceAllString(procFile(t, pid, "cgroup"), "vsl-ROOT")
+	out["cgroup"] = regexp.MustCompile(`vsl-[0-9a-f]{8}|vsl[.]command[.][0-9.]+`).ReplaceAllString(procFile(t, pid, "cgroup"), "OWN")
 	return out
 }
 
