@@ -191,6 +191,9 @@ func (g *guest) rootSpec() (*rootfs.Root, error) {
 	}
 	r.Kind, r.Template, r.Binds = rootfs.CloneKind(g.rec.Clone).Root(), tm.RootFS(), slices.Clone(tm.Binds)
 	r.Tree = filepath.Join(r.GuestDir, "root")
+	if m := g.rec.Spec.Limits.Memory; m != nil {
+		r.Memory = *m
+	}
 	return r, nil
 }
 

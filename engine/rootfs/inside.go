@@ -27,7 +27,7 @@ func (o *OpenRoot) attachInside(root int) error {
 	if err := o.attachDev(root); err != nil {
 		return err
 	}
-	run, err := o.attachTmpfs(root, "run", "0755", sys.AttrNosuid|sys.AttrNodev)
+	run, err := o.attachTmpfs(root, "run", "0755", sys.AttrNosuid|sys.AttrNodev, o.root.share("20%")...)
 	if err != nil {
 		return err
 	}
@@ -65,6 +65,18 @@ func attachAt(root int, path string, mount int) error {
 	}
 	defer sys.Close(fd)
 	return sys.MoveMount(mount, fd)
+}
+
+// share bounds a tmpfs: by half of what the guest may use, so that one that is full
+// says so and nobody is killed for what lies in it; without a limit by a share of the
+// host's memory, as systemd does. An inode costs about a kilobyte that is no part of
+// the size.
+func (r *Root) share(ofHost string) []sys.Option {
+	size, inodes := ofHost, "1m"
+	if r.Memory > 0 {
+		size, inodes = fmt.Sprint(r.Memory/2), fmt.Sprint(max(1024, r.Memory/(8<<10)))
+	}
+	return []sys.Option{{Key: "size", Value: size}, {Key: "nr_inodes", Value: inodes}}
 }
 
 // attachTmpfs mounts an empty tmpfs that belongs to guest root and gives its
@@ -126,7 +138,7 @@ func (o *OpenRoot) attachDev(root int) error {
 		}
 		sys.Close(fd)
 	}
-	shm, err := o.attachTmpfs(dev, "shm", "1777", sys.AttrNosuid|sys.AttrNodev)
+	shm, err := o.attachTmpfs(dev, "shm", "1777", sys.AttrNosuid|sys.AttrNodev, o.root.share("50%")...)
 	if err != nil {
 		return err
 	}

@@ -22,6 +22,11 @@ type MountOpts struct {
 
 const safe = sys.MsNosuid | sys.MsNodev | sys.MsNoexec
 
+// terminals bounds those of a guest's own devpts, as all guests share what
+// kernel.pty.max leaves beside kernel.pty.reserve: 3072, of which one without a bound
+// took all. Guest root can mount another devpts; whoever is not root cannot.
+const terminals = "1024"
+
 // HostMounts are those that show the guest's own namespaces, but which the host
 // makes, below the root at mp: what is mounted in a mount namespace of the host's
 // is locked in the guest's copy of it. They are for a process of the host's root
@@ -73,7 +78,7 @@ func GuestMounts(o MountOpts) []Mount {
 	}
 	return append(ms,
 		Mount{Source: "devpts", Target: "/dev/pts", FSType: "devpts", Flags: sys.MsNosuid | sys.MsNoexec,
-			Data: "newinstance,ptmxmode=0666,mode=620,gid=5"},
+			Data: "newinstance,ptmxmode=0666,mode=620,gid=5,max=" + terminals},
 		Mount{Source: "mqueue", Target: "/dev/mqueue", FSType: "mqueue", Flags: safe, Optional: true},
 	)
 }

@@ -27,6 +27,7 @@ type Root struct {
 	Binds    []Bind // the template's and the guest's own
 	OwnNetNS bool   // the child mounts a /sys of its own network namespace
 	Secrets  []File // of /run/secrets
+	Memory   int64  // what the guest may use, which bounds its tmpfs; <= 0: no limit
 }
 
 // OpenRoot holds a Root's detached mounts. Nothing of it is visible anywhere

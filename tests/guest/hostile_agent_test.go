@@ -19,6 +19,7 @@ var hostileVerbs = map[string]func([]string) error{
 	"output":   agentOutput,
 	"peculiar": agentPeculiar,
 	"queue":    agentQueue,
+	"grab":     agentGrab,
 }
 
 // agentInotify takes all inotify instances that there are, and holds them until
