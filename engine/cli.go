@@ -24,6 +24,9 @@ var (
 	PassedSignals = sys.PassedSignals
 )
 
+// ReaderGone tells whether an error is that nobody reads any more what was written.
+func ReaderGone(err error) bool { return errors.Is(err, sys.EPIPE) }
+
 // StopSelf stops this process until it is told to go on.
 func StopSelf() { sys.StopSelf() }
 

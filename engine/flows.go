@@ -76,11 +76,11 @@ func (g *guest) phaseTime(phase string) time.Duration {
 	if g.e.patient {
 		return 0
 	}
+	if _, own := g.spec.Custom["ready"]; phase == "ready" && !own {
+		return 0 // its probe keeps to the guest's timeout, and says what it met
+	}
 	if d, ok := g.spec.Timeouts[phase]; ok {
 		return d
-	}
-	if _, own := g.spec.Custom["ready"]; phase == "ready" && !own {
-		return 0
 	}
 	return PhaseTimes[phase]
 }

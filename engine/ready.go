@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -22,7 +23,7 @@ const (
 	maxEvery      = time.Second
 	maxAnswer     = 64 << 10 // of a page that is read to its end
 	answerTime    = time.Second
-	attemptTime   = 5 * time.Second // one try of a probe
+	attemptTime   = 5 * time.Second // one try of a probe that does not say
 )
 
 // defaultProbe is how a guest without one of its own is known to be ready:
@@ -40,16 +41,15 @@ func (g *guest) defaultProbe() Probe {
 // WaitReady waits until a probe succeeds. When it does not in time, the error
 // is ErrNotReady with what the last try said.
 func (g *guest) WaitReady(ctx context.Context, p Probe) error {
-	within := p.Within
-	if within == 0 {
-		within = defaultWithin
-	}
+	within := g.readyWithin(p)
 	ctx, cancel := context.WithTimeoutCause(ctx, within, ErrNotReady)
 	defer cancel()
 	try, err := g.attempt(p)
 	if err != nil {
 		return err
 	}
+	each := cmp.Or(p.Timeout, attemptTime)
+	tooSlow := fmt.Errorf("a try took longer than its timeout of %s", each)
 	deadline, _ := ctx.Deadline()
 	var last error
 	for begin := time.Now(); ; {
@@ -58,7 +58,7 @@ func (g *guest) WaitReady(ctx context.Context, p Probe) error {
 		if p.Every > 0 {
 			pause = p.Every
 		}
-		tryCtx, done := context.WithTimeout(ctx, attemptTime)
+		tryCtx, done := context.WithTimeoutCause(ctx, each, tooSlow)
 		err := try(tryCtx)
 		done()
 		if err == nil {
@@ -79,6 +79,19 @@ func (g *guest) WaitReady(ctx context.Context, p Probe) error {
 		case <-time.After(pause):
 		}
 	}
+}
+
+// readyWithin is how long a probe has: what it says itself, but no longer than the
+// guest's timeout gives the phase.
+func (g *guest) readyWithin(p Probe) time.Duration {
+	phase, ok := g.spec.Timeouts["ready"]
+	switch {
+	case ok && (p.Within == 0 || phase < p.Within):
+		return phase
+	case p.Within == 0:
+		return defaultWithin
+	}
+	return p.Within
 }
 
 // notReady says what the last try met. Nothing that listens is rarely a matter of time.

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+	"time"
 )
 
 func probedGuest() *guest {
@@ -66,5 +67,28 @@ func TestNothingListens(t *testing.T) {
 	got := g.notReady(p, 2e9, g.tryHTTP(t.Context(), p)).Error()
 	if want := "nothing listens at " + l.Addr().String() + ": not ready in time (2s)"; !strings.Contains(got, want) || !strings.Contains(got, "vsl logs web") {
 		t.Errorf("%s\nwant %s, and where to look", got, want)
+	}
+}
+
+// The guest's timeout for the phase is also how long its probe has.
+func TestReadyWithin(t *testing.T) {
+	for _, c := range []struct{ phase, probe, want time.Duration }{
+		{0, 0, time.Minute},
+		{3 * time.Minute, 0, 3 * time.Minute},
+		{time.Second, 0, time.Second},
+		{0, 2 * time.Minute, 2 * time.Minute},
+		{3 * time.Minute, 2 * time.Minute, 2 * time.Minute},
+		{time.Second, 2 * time.Minute, time.Second},
+	} {
+		g := &guest{e: &Engine{}, spec: &Spec{}}
+		if c.phase > 0 {
+			g.spec.Timeouts = map[string]time.Duration{"ready": c.phase}
+		}
+		if got := g.readyWithin(Probe{Within: c.probe}); got != c.want {
+			t.Errorf("timeout.ready %s, within %s: %s, want %s", c.phase, c.probe, got, c.want)
+		}
+		if got := g.phaseTime("ready"); got != 0 {
+			t.Errorf("timeout.ready %s bounds a probe's phase by %s, too", c.phase, got)
+		}
 	}
 }

@@ -168,8 +168,10 @@ type Probe struct {
 	Status int           `json:"status,omitempty"` // http: wanted status; 0 is 200..399
 	Argv   []string      `json:"argv,omitempty"`   // exec: ready when it exits 0
 	Match  string        `json:"match,omitempty"`  // log: plain text in a line of the guest's log
-	Within time.Duration `json:"within,omitempty"` // 0 is 60 s
-	Every  time.Duration `json:"every,omitempty"`  // 0 is 5 ms, growing to 250 ms
+	Within time.Duration `json:"within,omitempty"` // 0 is what the guest's timeout gives ready, else 60 s
+	Every  time.Duration `json:"every,omitempty"`  // 0 is 5 ms, growing to 1 s
+	// Timeout bounds each try; 0 is 5 s.
+	Timeout time.Duration `json:"timeout,omitempty"`
 }
 
 // Guest is a handle on one guest: what flows and the REPL act on. Its first six

@@ -40,7 +40,7 @@ func (a *app) enterCommand() *cobra.Command {
 // back whatever happens.
 func (a *app) runOnTerminal(ctx context.Context, name string, args engine.ExecArgs) error {
 	in, ok1 := a.ui.in.(*os.File)
-	out, ok2 := a.ui.out.(*os.File)
+	out, ok2 := a.ui.rawOut.(*os.File)
 	e, err := a.engine(false)
 	if err == nil {
 		_, err = e.Lookup(name) // before the terminal is touched

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 
 	"vsl/engine"
@@ -55,13 +56,17 @@ func causedBy(target error) func(error) bool {
 // exit prints an error and gives its code.
 func (a *app) exit(err error) int {
 	var own *codeError
+	code := 0
 	if errors.As(err, &own) {
-		return own.code
-	}
-	if err != nil {
+		code = own.code
+	} else if code = exitCode(err); err != nil {
 		a.ui.fail(err)
 	}
-	return exitCode(err)
+	if lost := a.ui.lost.failure(); lost != nil {
+		a.ui.fail(lost)
+		code = cmp.Or(code, exitCode(lost))
+	}
+	return code
 }
 
 func exitCode(err error) int {

@@ -7,6 +7,8 @@ import (
 	"regexp"
 
 	"github.com/spf13/cobra"
+
+	"vsl/engine"
 )
 
 type logsOptions struct {
@@ -40,9 +42,12 @@ func (a *app) runLogs(ctx context.Context, name string, o logsOptions) error {
 	if err != nil {
 		return err
 	}
-	out := a.ui.guestOutput()
+	out := harmless(a.ui.out, a.ui.outTerm)
 	if o.follow {
-		return e.FollowLog(ctx, name, o.lines, out)
+		if err := e.FollowLog(ctx, name, o.lines, out); !engine.ReaderGone(err) && a.ui.lost.failure() == nil {
+			return err
+		}
+		return nil // the reader has seen enough, or its failure is told at the end
 	}
 	n := o.lines
 	if n < 0 {
@@ -50,21 +55,21 @@ func (a *app) runLogs(ctx context.Context, name string, o logsOptions) error {
 	}
 	for _, line := range g.LogTail(n) {
 		if _, err := io.WriteString(out, line+"\n"); err != nil {
-			return nil // the reader has seen enough
+			return nil // likewise
 		}
 	}
 	return nil
 }
 
-// guestOutput is standard output, and guestErrors standard error, for bytes that
-// a guest wrote: as they are for a file or pipe; on a terminal only colours are
+// guestOutput is standard output, and guestErrors standard error, for what a command
+// in a guest writes: as they are for a file or pipe; on a terminal only colours are
 // left of control codes, as the rest could do anything to it.
-func (u *ui) guestOutput() io.Writer { return harmless(u.out, u.outTerm) }
+func (u *ui) guestOutput() io.Writer { return harmless(u.rawOut, u.outTerm) }
 func (u *ui) guestErrors() io.Writer { return harmless(u.err, u.errTerm) }
 
 // oneOutput tells whether standard output and standard error are one thing.
 func (u *ui) oneOutput() bool {
-	out, ok1 := u.out.(*os.File)
+	out, ok1 := u.rawOut.(*os.File)
 	err, ok2 := u.err.(*os.File)
 	if !ok1 || !ok2 {
 		return false

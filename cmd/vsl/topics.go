@@ -176,7 +176,7 @@ vsl exec and vsl enter pass on the command's own code:
   128+n  signal n ended the command
   127    the command was not found
   126    it cannot be executed
-  125    vsl itself failed, also because there is no such guest or it does not run
+  125    vsl itself failed, also because there is no such guest, it does not run, or output was lost
   124    --timeout ended it
 
 vsl status exits with 3 when a guest does not run, vsl plan --exit-code with 2 when there is something

@@ -27,9 +27,12 @@ import (
 //     line that is rewritten, elsewhere in plain lines.
 //   - What a guest wrote, or a recipe prints, never reaches a terminal with its control codes.
 //   - What it prints holds no secret that vsl has read.
+//   - A result that could not be written is a failure.
 type ui struct {
 	in               io.Reader
 	out, err         io.Writer
+	rawOut           io.Writer // standard output itself: a command's in a guest, or a terminal
+	lost             *lost     // what out could not write
 	outTerm, errTerm bool
 	colour           bool
 	quiet            bool
@@ -39,7 +42,8 @@ type ui struct {
 }
 
 func newUI(in io.Reader, out, err io.Writer) *ui {
-	u := &ui{in: in, out: out, err: err, outTerm: isTerminal(out), errTerm: isTerminal(err)}
+	u := &ui{in: in, err: err, rawOut: out, lost: &lost{w: out}, outTerm: isTerminal(out), errTerm: isTerminal(err)}
+	u.out = u.lost
 	u.colour = u.outTerm && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb" //nolint:misspell // the variable is called so
 	u.live = newLive(u)
 	return u
@@ -222,7 +226,34 @@ func (u *ui) write(w io.Writer, text string) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.live.clear()
-	_, _ = io.WriteString(w, engine.Redact(text)) // a reader that went away is no mistake of ours
+	_, _ = io.WriteString(w, engine.Redact(text)) // what is lost of results, lost remembers
+}
+
+// lost is a writer that remembers what went wrong first. A reader that went away has
+// seen enough, and is no mistake of ours.
+type lost struct {
+	w   io.Writer
+	mu  sync.Mutex
+	err error
+}
+
+func (l *lost) Write(p []byte) (int, error) {
+	n, err := l.w.Write(p)
+	if err != nil && !engine.ReaderGone(err) {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		if l.err == nil {
+			l.err = fmt.Errorf("write standard output: %w", cause(err))
+		}
+	}
+	return n, err
+}
+
+// failure is what went wrong, if something did.
+func (l *lost) failure() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.err
 }
 
 // notes and results are standard error and standard output for others to write to.

@@ -41,8 +41,12 @@ func timeoutKeys() []Key {
 	var keys []Key
 	for _, phase := range engine.Phases {
 		if phase != "shutdown" { // stop.timeout has it
+			doc := "how long the " + phase + " flow may take"
+			if phase == "ready" {
+				doc += ", or its probe"
+			}
 			keys = append(keys, Key{Name: phase, Type: Duration, Live: true, Default: shortDuration(engine.PhaseTimes[phase]),
-				Doc: "how long the " + phase + " flow may take", Check: positive})
+				Doc: doc, Check: positive})
 		}
 	}
 	return keys

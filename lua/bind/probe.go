@@ -11,18 +11,19 @@ import (
 )
 
 var (
-	within = Key{Name: "within", Type: Duration, Default: "60s", Doc: "how long to wait before giving up"}
+	within = Key{Name: "within", Type: Duration, Default: "the guest's timeout.ready, else 60s", Doc: "how long to wait before giving up"}
 	every  = Key{Name: "every", Type: Duration, Default: "5ms, growing to 1s", Doc: "pause between two tries"}
+	each   = Key{Name: "timeout", Type: Duration, Default: "5s", Doc: "how long one try may take; a command is killed then, with all that it started", Check: positive}
 	port   = Key{Name: "port", Type: Int, Required: true, Doc: "the port, 1 to 65535", Check: inRange(1, 65535)}
 )
 
 // ProbeSchemas are the kinds of probe.
 var ProbeSchemas = map[string]*Schema{
-	"tcp": {Name: "probe.tcp", Doc: "Ready when the port accepts a connection.", Keys: []Key{port, within, every}},
+	"tcp": {Name: "probe.tcp", Doc: "Ready when the port accepts a connection.", Keys: []Key{port, within, every, each}},
 	"http": {Name: "probe.http", Doc: "Ready when the port answers an HTTP request.", Keys: []Key{port,
 		{Name: "path", Type: String, Default: "/", Doc: "path to ask for"},
-		{Name: "status", Type: Int, Default: "200 to 399", Doc: "wanted status", Check: inRange(100, 599)}, within, every}},
-	"exec": {Name: "probe.exec", Doc: "Ready when the command exits with 0.", Items: String, Keys: []Key{within, every}},
+		{Name: "status", Type: Int, Default: "200 to 399", Doc: "wanted status", Check: inRange(100, 599)}, within, every, each}},
+	"exec": {Name: "probe.exec", Doc: "Ready when the command exits with 0.", Items: String, Keys: []Key{within, every, each}},
 	"file": {Name: "probe.file", Doc: "Ready when the file exists in the guest.", Items: String, Keys: []Key{
 		{Name: "path", Type: String, Doc: "path in the guest"}, within, every}},
 	"log": {Name: "probe.log", Doc: "Ready when a line of the guest's log contains the text.", Items: String, Keys: []Key{
@@ -60,6 +61,7 @@ func (d *Decoder) Probe(kind string, arg lua.LValue) *engine.Probe {
 		p.Port, p.Status = int(Get[int64](v, "port")), int(Get[int64](v, "status"))
 		p.Path, p.Match = Get[string](v, "path"), Get[string](v, "match")
 		p.Within, p.Every = Get[time.Duration](v, "within"), Get[time.Duration](v, "every")
+		p.Timeout = Get[time.Duration](v, "timeout")
 		for _, e := range Get[[]any](v, "") {
 			p.Argv = append(p.Argv, e.(string))
 		}

@@ -103,7 +103,7 @@
 ---@class vsl.timeout
 ---@field provision? number|string how long the provision flow may take (default 30m); may change while the guest runs
 ---@field boot? number|string how long the boot flow may take (default 5m); may change while the guest runs
----@field ready? number|string how long the ready flow may take (default 1m); may change while the guest runs
+---@field ready? number|string how long the ready flow may take, or its probe (default 1m); may change while the guest runs
 ---@field run? number|string how long the run flow may take (default 10m); may change while the guest runs
 ---@field destroy? number|string how long the destroy flow may take (default 5m); may change while the guest runs
 
@@ -205,14 +205,15 @@
 --- Ready when the command exits with 0.
 ---@class vsl.probe.exec
 ---@field [integer] string
----@field within? number|string how long to wait before giving up (default 60s)
+---@field within? number|string how long to wait before giving up (default the guest's timeout.ready, else 60s)
 ---@field every? number|string pause between two tries (default 5ms, growing to 1s)
+---@field timeout? number|string how long one try may take; a command is killed then, with all that it started (default 5s)
 
 --- Ready when the file exists in the guest.
 ---@class vsl.probe.file
 ---@field [integer] string
 ---@field path? string path in the guest
----@field within? number|string how long to wait before giving up (default 60s)
+---@field within? number|string how long to wait before giving up (default the guest's timeout.ready, else 60s)
 ---@field every? number|string pause between two tries (default 5ms, growing to 1s)
 
 --- Ready when the port answers an HTTP request.
@@ -220,29 +221,31 @@
 ---@field port integer the port, 1 to 65535
 ---@field path? string path to ask for (default /)
 ---@field status? integer wanted status (default 200 to 399)
----@field within? number|string how long to wait before giving up (default 60s)
+---@field within? number|string how long to wait before giving up (default the guest's timeout.ready, else 60s)
 ---@field every? number|string pause between two tries (default 5ms, growing to 1s)
+---@field timeout? number|string how long one try may take; a command is killed then, with all that it started (default 5s)
 
 --- Ready when a line of the guest's log contains the text.
 ---@class vsl.probe.log
 ---@field [integer] string
 ---@field match? string the text
----@field within? number|string how long to wait before giving up (default 60s)
+---@field within? number|string how long to wait before giving up (default the guest's timeout.ready, else 60s)
 ---@field every? number|string pause between two tries (default 5ms, growing to 1s)
 
 --- Ready when the guest's init says so (sd_notify).
 ---@class vsl.probe.notify
----@field within? number|string how long to wait before giving up (default 60s)
+---@field within? number|string how long to wait before giving up (default the guest's timeout.ready, else 60s)
 
 --- Ready as soon as the guest's init runs.
 ---@class vsl.probe.started
----@field within? number|string how long to wait before giving up (default 60s)
+---@field within? number|string how long to wait before giving up (default the guest's timeout.ready, else 60s)
 
 --- Ready when the port accepts a connection.
 ---@class vsl.probe.tcp
 ---@field port integer the port, 1 to 65535
----@field within? number|string how long to wait before giving up (default 60s)
+---@field within? number|string how long to wait before giving up (default the guest's timeout.ready, else 60s)
 ---@field every? number|string pause between two tries (default 5ms, growing to 1s)
+---@field timeout? number|string how long one try may take; a command is killed then, with all that it started (default 5s)
 
 --- A value given with -p name=value.
 ---@class vsl.param.bool
