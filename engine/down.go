@@ -128,7 +128,11 @@ func (e *Engine) down1(ctx context.Context, g *guest, o DownOptions) Outcome {
 		out.Took = time.Since(begin)
 		return out
 	}
+	var left error
 	err := g.within(ctx, false, func() error {
+		if left = g.left(ctx); left != nil {
+			return nil
+		}
 		if g.tx.undid {
 			out.Change, out.Reasons = ChangeDown, []string{"its unfinished run was undone"}
 		}
@@ -149,7 +153,10 @@ func (e *Engine) down1(ctx context.Context, g *guest, o DownOptions) Outcome {
 		}
 		if grp.Exists() || g.running() {
 			out.Change = ChangeDown
-			if err := g.shutDown(ctx, &flows); err != nil {
+			if err := g.shutDown(ctx, &flows); errors.As(err, new(*LeftError)) {
+				left = err
+				return nil // there is nothing to undo
+			} else if err != nil {
 				return err
 			}
 		}
@@ -160,7 +167,7 @@ func (e *Engine) down1(ctx context.Context, g *guest, o DownOptions) Outcome {
 		}
 		return nil
 	})
-	out.end(g.failed("shutdown", err))
+	out.end(g.failed("shutdown", cmp.Or(err, left)))
 	out.Took = time.Since(begin)
 	return out
 }
@@ -225,7 +232,11 @@ func (g *guest) shutDown(ctx context.Context, f *Flows) error {
 	}
 	g.ending()
 	if g.running() && f.has("shutdown", f.Shutdown) {
-		if err := g.phase(ctx, f, "shutdown", g.boundedFlow(f.Shutdown)); err != nil {
+		err := g.phase(ctx, f, "shutdown", g.boundedFlow(f.Shutdown))
+		if left := g.left(ctx); left != nil {
+			return left
+		}
+		if err != nil {
 			return err
 		}
 	}

@@ -25,6 +25,22 @@ var (
 // errUndone is what is left of a guest that only an unfinished run had made.
 var errUndone = fmt.Errorf("%w any more: the run that made it did not finish, and was undone now", ErrUnknownGuest)
 
+// LeftError says that whoever brought a guest down was told to stop waiting for it.
+// It was not killed; Asked is whether it was told to shut down, and goes on with that.
+type LeftError struct {
+	Asked bool
+	Err   error // why the waiting ended
+}
+
+func (e *LeftError) Error() string {
+	if e.Asked {
+		return "it goes on shutting down; vsl kill ends it at once"
+	}
+	return "it runs on: it was not yet told to shut down"
+}
+
+func (e *LeftError) Unwrap() error { return e.Err }
+
 // Signalled is the error of a command that a signal kept from being started.
 type Signalled struct{ Signal int }
 

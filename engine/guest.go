@@ -26,6 +26,7 @@ type guest struct {
 	reader  *logReader       // likewise
 	tree    *rootfs.Template // being built: its root instead of a clone
 	secrets []rootfs.File    // of the boot that comes next
+	asked   bool             // its init was told to shut down
 	damage  *Damage          // of its record, where it is to be brought down or removed all the same
 }
 

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -22,9 +23,11 @@ var defaultSequence = []StopStep{{Signal: "TERM", Wait: 5 * time.Second}}
 
 // Kill is the sixth primitive. Graceful, it asks init to shut down in the way
 // that init understands, then goes through the sequence; it always ends, and
-// then nothing of the context is left. With only a Signal it sends that.
+// then nothing of the context is left. With only a Signal it sends that. A graceful
+// one whose ctx is cancelled stops waiting and kills nothing: that is a LeftError.
 func (g *guest) Kill(ctx context.Context, a KillArgs) error {
-	return g.within(ctx, false, func() error {
+	var left error
+	err := g.within(ctx, false, func() error {
 		if a.Signal != "" && !a.Graceful {
 			return g.signal(a)
 		}
@@ -33,7 +36,11 @@ func (g *guest) Kill(ctx context.Context, a KillArgs) error {
 		}
 		g.ending()
 		if a.Graceful && g.running() {
-			if err := g.shutdownInit(ctx, a); err != nil {
+			err := g.shutdownInit(ctx, a)
+			if left = g.left(ctx); left != nil {
+				return nil // what was begun is the guest's to finish, not ours to undo
+			}
+			if err != nil {
 				g.e.log.Warn().Str("guest", g.spec.Name).Err(err).Msg("graceful shutdown did not work; killing")
 			}
 		}
@@ -44,6 +51,26 @@ func (g *guest) Kill(ctx context.Context, a KillArgs) error {
 		g.run, g.tx.context = runState{}, false
 		return nil
 	})
+	return cmp.Or(err, left)
+}
+
+// left is the error of a guest that still runs when who waits for its end was told to
+// stop waiting. That the time is up is no such thing: then it is killed.
+func (g *guest) left(ctx context.Context) error {
+	if !errors.Is(ctx.Err(), context.Canceled) || !g.running() {
+		return nil
+	}
+	return &LeftError{Asked: g.asked, Err: context.Cause(ctx)}
+}
+
+// EndNow sends SIGKILL to every process of guests, whatever else is going on with
+// them. What they held is released by the next command.
+func (e *Engine) EndNow(names []string) {
+	for _, name := range names {
+		if grp, err := e.group(name); err == nil {
+			_ = grp.Kill() // there is nobody to tell
+		}
+	}
 }
 
 // signal sends one signal to init or to every process.
@@ -133,7 +160,8 @@ func (g *guest) shutdownInit(ctx context.Context, a KillArgs) error {
 	if err := g.askInit(ctx, a.Signal); err != nil {
 		return err
 	}
-	if g.waitGone(ctx, timeout) {
+	g.asked = true
+	if g.waitGone(ctx, timeout) || g.left(ctx) != nil {
 		return nil
 	}
 	g.e.log.Warn().Str("guest", g.spec.Name).Stringer("after", timeout).Msg("did not shut down; going on with its kill sequence")

@@ -36,6 +36,7 @@ type app struct {
 	passing atomic.Bool // signals are a command's in a guest
 	mu      sync.Mutex
 	restore func() // undoes what was done to the terminal
+	second  func() // what the second signal does besides ending vsl; nil is nothing
 	stop    func() // ends the watch for signals
 }
 

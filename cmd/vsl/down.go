@@ -58,7 +58,9 @@ func (a *app) downCommand() *cobra.Command {
 		Long: "Shuts guests down, in the reverse of the order they came up in, each by the shutdown flow\n" +
 			"of the recipe it was booted with. What does not end by itself is killed: afterwards nothing of\n" +
 			"a guest runs. Its files stay until vsl rm. A recipe's path or name stands for all guests\n" +
-			"that were brought up from it, or for those of them that are named after it.",
+			"that were brought up from it, or for those of them that are named after it.\n\n" +
+			"The first INT or TERM ends the waiting: a guest that was told to shut down goes on with that, and\n" +
+			"vsl exits with 4. The second one kills the guests.",
 		Example: "  vsl down web1 web2\n  vsl down --all",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.debugged(o.debugOptions, func() error { return a.runDown(cmd.Context(), args, o) })
@@ -84,7 +86,7 @@ func (a *app) runDown(ctx context.Context, args []string, o downOptions) error {
 func (a *app) bringDown(ctx context.Context, e *engine.Engine, names []string, o engine.DownOptions, json bool) error {
 	flows := &keptFlows{a: a, e: e}
 	o.Flows = flows.of
-	out, err := e.Down(ctx, names, o)
+	out, err := a.down(ctx, e, names, o)
 	a.ui.live.end()
 	if perr := a.printOutcomes(out, nil, json); perr != nil && err == nil {
 		err = perr

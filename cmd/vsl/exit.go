@@ -35,6 +35,7 @@ var exits = []struct {
 	{0, func(err error) bool { return err == nil }, "done"},
 	{2, is[*usageError], "the command line makes no sense"},
 	{2, is[*recipeError], "the recipe has a mistake; nothing was changed"},
+	{4, is[*engine.LeftError], "a signal ended the waiting for a guest to shut down: it was left as it is"},
 	{1, is[*engine.GuestError], "something failed while acting; what it left unfinished was undone"},
 	{5, causedBy(engine.ErrUnknownGuest), "there is no such guest"},
 	{3, causedBy(engine.ErrNotRunning), "the guest is not running"},

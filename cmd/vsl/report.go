@@ -86,7 +86,12 @@ func outcomeWords(o engine.Outcome) string {
 
 func changeWords(o engine.Outcome) string {
 	reasons := strings.Join(o.Reasons, "; ")
+	var left *engine.LeftError
 	switch {
+	case errors.As(o.Err, &left) && left.Asked:
+		return "left while it shuts down"
+	case left != nil:
+		return "left running"
 	case o.Err != nil && isInterrupted(o.Err):
 		return "interrupted and undone"
 	case errors.Is(o.Err, engine.ErrDependency):

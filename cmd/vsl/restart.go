@@ -80,7 +80,7 @@ func (a *app) runRestart(ctx context.Context, args []string, o restartOptions) e
 		}
 	}
 	flows := &keptFlows{a: a, e: e}
-	out, err := e.Down(ctx, down, engine.DownOptions{Flows: flows.of, Parallel: o.parallel})
+	out, err := a.down(ctx, e, down, engine.DownOptions{Flows: flows.of, Parallel: o.parallel})
 	if err != nil {
 		return err
 	}

@@ -34,18 +34,48 @@ func (a *app) watchSignals(ctx context.Context) context.Context {
 				if a.passing.Load() { // it is the command's in the guest
 					continue
 				}
+				again, note := a.atSecondSignal()
 				if n++; n > 1 {
+					again()
 					a.putBack()
 					os.Exit(128 + engine.SignalNumber(s))
 				}
 				cancel(interrupted{s})
-				time.AfterFunc(patience/2, func() { a.ui.note("undoing what is unfinished; once more ends vsl at once") })
+				time.AfterFunc(patience/2, func() { a.ui.note("%s", note) })
 			case <-done:
 				return
 			}
 		}
 	}()
 	return ctx
+}
+
+// atSecondSignal is what is done at the second signal, and what is said of it after the
+// first.
+func (a *app) atSecondSignal() (again func(), note string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.second != nil {
+		return a.second, "leaving the guests as they are; once more kills them"
+	}
+	return func() {}, "undoing what is unfinished; once more ends vsl at once"
+}
+
+// down brings guests down. The first signal ends the waiting for them, the second one
+// kills them.
+func (a *app) down(ctx context.Context, e *engine.Engine, names []string, o engine.DownOptions) ([]engine.Outcome, error) {
+	a.onSecondSignal(func() { e.EndNow(names) })
+	out, err := e.Down(ctx, names, o)
+	if err == nil {
+		a.onSecondSignal(nil)
+	}
+	return out, err
+}
+
+func (a *app) onSecondSignal(again func()) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.second = again
 }
 
 // heeded leaves out what whoever started vsl has it ignore, as nohup(1) does.

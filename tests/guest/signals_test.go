@@ -219,3 +219,50 @@ func TestQuitPrintsNoStacks(t *testing.T) {
 		t.Errorf("stacks:\n%s", errOut.String())
 	}
 }
+
+// The first signal ends the waiting for a guest that shuts down, and leaves it to that.
+func TestInterruptedDownLeavesTheGuestShuttingDown(t *testing.T) {
+	r := newRoot(t)
+	recipe := r.recipe(`guest "g" { template = box, command = { "sh", "-c", "trap ': > /asked; sleep 3; : > /done; exit 0' TERM; while :; do sleep 0.1; done" } }`)
+	for _, verb := range [][]string{{"down", "g"}, {"down", "--all"}, {"rm", "-f", "g"}, {"restart", "g"}} {
+		for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM} {
+			t.Run(fmt.Sprint(verb, int(sig)), func(t *testing.T) {
+				r.must("up", recipe)
+				r.sh("g", "rm -f /asked /done")
+				before := r.status("g")
+				s := r.start(t, "/asked", verb...)
+				s.Process.Signal(sig)
+				expect(t, "exit code", s.ends(fixture.Scaled(2500*time.Millisecond)), 4)
+				if !strings.Contains(s.err.String(), "goes on shutting down") {
+					t.Errorf("it says:\n%s%s", s.out.String(), s.err.String())
+				}
+				expect(t, "pid 1", r.status("g").PID, before.PID)
+				eventually(t, fixture.Scaled(15*time.Second), "it has shut down", func() bool { return r.vsl("status", "g").code == 3 })
+				r.must("up", recipe)
+				r.sh("g", "test -e /done")
+				r.must("kill", "g")
+			})
+		}
+	}
+}
+
+// A second signal that comes before vsl has left kills the guest.
+func TestSecondSignalKillsWhatDownWaitsFor(t *testing.T) {
+	r := newRoot(t)
+	recipe := r.recipe(`guest "g" { template = box, command = { "sh", "-c", "trap ': > /asked' TERM; while :; do sleep 0.1; done" } }`)
+	for range 10 { // vsl may be faster
+		r.must("up", recipe)
+		r.sh("g", "rm -f /asked")
+		s := r.start(t, "/asked", "down", "g")
+		s.Process.Signal(syscall.SIGINT)
+		s.Process.Signal(syscall.SIGTERM)
+		code := s.ends(fixture.Scaled(10 * time.Second))
+		if code == 4 {
+			continue
+		}
+		expect(t, "exit code", code, 128+15)
+		eventually(t, fixture.Scaled(5*time.Second), "it is gone", func() bool { return r.vsl("status", "g").code == 3 })
+		return
+	}
+	t.Error("no second signal was ever in time")
+}
