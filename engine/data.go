@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -15,11 +16,28 @@ const maxData = 1 << 20
 
 // Data gives what flows keep of the guest between commands.
 func (g *guest) Data(context.Context) ([]byte, error) {
-	data, err := os.ReadFile(g.e.paths.Data(g.spec.Name))
+	file := g.e.paths.Data(g.spec.Name)
+	data, err := os.ReadFile(file)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
-	return data, err
+	if err == nil {
+		err = decodeData(data)
+	}
+	if err != nil {
+		return nil, damaged(g.spec.Name, "data", file, err, "put it back from a backup, or move it away: its flows then begin without any")
+	}
+	return data, nil
+}
+
+// decodeData finds what is no table that flows kept. Its keys are theirs, so that none
+// is a version.
+func decodeData(data []byte) error {
+	var table map[string]json.RawMessage
+	if err := json.Unmarshal(data, &table); err != nil {
+		return fmt.Errorf("%w: %w", store.ErrDamaged, err)
+	}
+	return nil
 }
 
 // SetData replaces it. It lies in the guest's folder, which no guest can reach,
@@ -32,5 +50,8 @@ func (g *guest) SetData(_ context.Context, data []byte) error {
 	if _, err := os.Stat(g.e.paths.Guest(g.spec.Name)); err != nil {
 		return unknownGuest(g.spec.Name, g.e.names())
 	}
-	return store.WriteFile(g.e.paths.Data(g.spec.Name), append(data, '\n'))
+	if err := store.WriteFile(g.e.paths.Data(g.spec.Name), append(data, '\n')); err != nil {
+		return err
+	}
+	return store.Sync(g.e.paths.Guest(g.spec.Name))
 }

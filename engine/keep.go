@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"os"
 	"path/filepath"
@@ -12,6 +13,7 @@ import (
 	"vsl/engine/internal/sys"
 	"vsl/engine/rootfs"
 	"vsl/engine/spawn"
+	"vsl/engine/store"
 )
 
 // keepRecipe keeps the recipe as it is now beside the guest: its shutdown flow
@@ -32,13 +34,29 @@ func (g *guest) keepRecipe(o UpOptions) error {
 	if err := o.Keep(tmp); err != nil {
 		return &OpError{Op: "keep recipe of guest", Target: g.spec.Name, Err: err}
 	}
-	if err := rootfs.RemoveTree(dir); err != nil {
+	// At no moment is there none, or a part of one.
+	if err := syncTree(tmp); err != nil {
 		return err
 	}
-	if err := os.Rename(tmp, dir); err != nil {
-		return &OpError{Op: "keep recipe of guest", Target: g.spec.Name, Err: err}
+	err := sys.Exchange(tmp, dir)
+	if err == sys.ENOENT {
+		err = os.Rename(tmp, dir)
 	}
-	return nil
+	if err != nil {
+		return &OpError{Op: "keep recipe of guest", Target: g.spec.Name, Err: pathCause(err)}
+	}
+	g.tx.unsynced = true
+	return rootfs.RemoveTree(tmp)
+}
+
+// syncTree makes a folder durable with what is in it.
+func syncTree(dir string) error {
+	return filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		return store.Sync(path)
+	})
 }
 
 // errKeptMeanwhile ends an up that met another one's failures twice.

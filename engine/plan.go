@@ -264,7 +264,7 @@ func specDiff(old, now *Spec) (live, restart []string) {
 	a, b := reflect.ValueOf(*old), reflect.ValueOf(*now)
 	for i := range a.NumField() {
 		f := a.Type().Field(i)
-		if f.Name == "Pos" || f.Name == "KeyPos" || f.Name == "Custom" || f.Name == "Secrets" {
+		if f.Name == "Pos" || f.Name == "KeyPos" || f.Name == "Custom" || f.Name == "Secrets" || f.Name == "Ends" {
 			continue
 		}
 		x, y := a.Field(i).Interface(), b.Field(i).Interface()
@@ -285,7 +285,31 @@ func specDiff(old, now *Spec) (live, restart []string) {
 			restart = append(restart, key+" changed: takes effect at vsl restart")
 		}
 	}
-	return live, restart
+	return append(live, endsDiff(old, now)...), restart
+}
+
+// endsDiff names the phases that end a guest otherwise than the recipe that is kept
+// beside it says. Of a guest from before vsl noted what they do, only their being
+// there tells.
+func endsDiff(old, now *Spec) (out []string) {
+	for _, phase := range []string{"shutdown", "destroy"} {
+		_, had := old.Custom[phase]
+		_, has := now.Custom[phase]
+		changed := had != has
+		if old.Ends != nil && now.Ends != nil {
+			changed = old.Ends[phase] != now.Ends[phase]
+		}
+		switch {
+		case !changed:
+		case !had && has:
+			out = append(out, phase+" added")
+		case had && !has:
+			out = append(out, phase+" removed")
+		default:
+			out = append(out, phase+" changed")
+		}
+	}
+	return out
 }
 
 func ipChanged(now Net) string {

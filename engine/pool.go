@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -160,6 +161,9 @@ func (e *Engine) takeDown(ctx context.Context, gone []*guest, o UpOptions) []Out
 // many it is replaced where another guest would have to be restarted by hand.
 func (g *guest) compareIn(pools []*Pool) (Change, []string) {
 	change, reasons := g.compare()
+	if change == ChangeReplace && g.replacedAnew() {
+		return change, append(reasons, deleted)
+	}
 	if g.rec == nil || findPool(pools, g.spec.Pool) == nil {
 		return change, reasons
 	}
@@ -174,8 +178,14 @@ func (g *guest) compareIn(pools []*Pool) (Change, []string) {
 	for i, r := range reasons {
 		reasons[i], _, _ = strings.Cut(r, ": takes effect")
 	}
+	if g.replacedAnew() {
+		reasons = append(reasons, deleted)
+	}
 	return change, reasons
 }
+
+// deleted is what a replacement by a guest with another root comes with.
+const deleted = "what it wrote is deleted"
 
 // compare is compareIn for a run that brings up what changed, or restarts some
 // of a pool.
@@ -211,7 +221,7 @@ func (g *guest) needsNew() bool {
 // one that failed and was kept, and removes it where it needs another root. What can be known beforehand to keep
 // it from coming up again leaves it as it is.
 func (u *upRun) replace(ctx context.Context, g *guest) error {
-	if err := u.e.SecretsAtHand([]Declared{{Spec: g.spec}}); err != nil {
+	if err := errors.Join(u.e.SecretsAtHand([]Declared{{Spec: g.spec}}), u.e.room(g.spec.Name)); err != nil {
 		return &GuestError{Guest: g.spec.Name, Phase: "prepare", Err: err}
 	}
 	old, err := u.e.recorded(g.spec.Name)

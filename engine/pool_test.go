@@ -187,9 +187,9 @@ func TestCompareIn(t *testing.T) {
 		reason  string
 	}{
 		{"env of one that runs", true, poolSpec("web1", "b"), pools, ChangeReplace, "env changed"},
-		{"template of one that runs", true, other, pools, ChangeReplace, "template changed"},
+		{"template of one that runs", true, other, pools, ChangeReplace, "template changed, what it wrote is deleted"},
 		{"env of one that is stopped", false, poolSpec("web1", "b"), pools, ChangeStart, "stopped"},
-		{"template of one that is stopped", false, other, pools, ChangeReplace, "stopped; its template or clone changed"},
+		{"template of one that is stopped", false, other, pools, ChangeReplace, "stopped; its template or clone changed, what it wrote is deleted"},
 		{"nothing", true, poolSpec("web1", "a"), pools, ChangeNone, ""},
 		{"not asked about pools", true, poolSpec("web1", "b"), nil, ChangeRestart, "env changed: takes effect at vsl restart"},
 		{"new", true, poolSpec("web2", "b"), pools, ChangeCreate, "new"},

@@ -1,9 +1,11 @@
 package engine
 
 import (
+	"errors"
 	"net/netip"
 
 	"vsl/engine/netdev"
+	"vsl/engine/store"
 )
 
 // preflight finds what this host cannot give the guests, before anything is
@@ -49,6 +51,48 @@ func (e *Engine) preflight(v *validator, specs []*Spec) error {
 		return err
 	}
 	return v.err()
+}
+
+// CanComeUp finds what would keep guests from coming up again, before they are brought
+// down for that: what a declaration asks of this host, secrets, the template that each
+// is cloned from, and room for what a run writes.
+func (e *Engine) CanComeUp(decls []Declared) error {
+	var specs []*Spec
+	for _, d := range decls {
+		specs = append(specs, d.Spec)
+	}
+	if err := Validate(specs); err != nil {
+		return err
+	}
+	if err := errors.Join(e.preflight(&validator{}, specs), e.SecretsAtHand(decls)); err != nil {
+		return err
+	}
+	for _, s := range specs {
+		rec, err := e.readRecord(s.Name)
+		if err != nil {
+			return err
+		}
+		if rec == nil || rec.TemplateKey == "" {
+			continue
+		}
+		if _, err := e.templates().Lookup(rec.Spec.Template.Name, rec.TemplateKey); err != nil {
+			return &OpError{Op: "find the template of guest", Target: s.Name, Err: err, Hint: "was its folder removed by hand?"}
+		}
+		if err := e.room(s.Name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// room tells whether the disks have room for what a run on a guest writes.
+func (e *Engine) room(name string) error {
+	for _, dir := range []string{e.paths.Run, e.paths.Guest(name)} {
+		if err := store.Room(dir); err != nil {
+			return &OpError{Op: "bring up guest", Target: name, Err: err, Hint: "nothing was brought down for it"}
+		}
+	}
+	return nil
 }
 
 // takenAddresses refuses an address that a running guest of another recipe has,

@@ -50,6 +50,9 @@ type Spec struct {
 	KeyPos map[string]Pos `json:"-"`
 	// Custom names the flows that the recipe gives itself, by phase, and its hooks: "hooks.before_boot".
 	Custom map[string]Pos `json:"custom,omitempty"`
+	// Ends are the fingerprints of the flows that end the guest with the hooks around
+	// them, by phase: shutdown and destroy. nil is from before vsl noted them.
+	Ends map[string]string `json:"ends,omitempty"`
 }
 
 // Secret says where the text of a secret is, and how the guest gets it: as a

@@ -200,7 +200,7 @@ func (u *upRun) bringUp(ctx context.Context, d Declared, m *marks) (Change, []st
 				return nil
 			case ChangeLive, ChangeRestart: // what needs a restart does not keep the rest waiting
 				g.noteParams(u.o.Origin)
-				err := g.applyLive(ctx)
+				err := g.applyLive(ctx, u.o)
 				if err == nil {
 					reasons = applied(reasons)
 				}
@@ -334,8 +334,8 @@ func (g *guest) readyFlow(d Declared) Flow {
 }
 
 // applyLive brings a running guest to its new declaration where that needs no
-// restart: its limits, and what is only written down.
-func (g *guest) applyLive(ctx context.Context) error {
+// restart: its limits, the flows that will end it, and what is only written down.
+func (g *guest) applyLive(ctx context.Context, o UpOptions) error {
 	want := g.spec
 	if live, _ := specDiff(g.rec.Spec, want); len(live) == 0 {
 		return nil
@@ -345,8 +345,17 @@ func (g *guest) applyLive(ctx context.Context) error {
 			return &GuestError{Guest: want.Name, Phase: "limit", Err: err}
 		}
 	}
+	ends := len(endsDiff(g.rec.Spec, want)) > 0
+	if ends {
+		if err := g.keepRecipe(o); err != nil {
+			return err
+		}
+	}
 	g.update(func(r *record) {
 		spec := *r.Spec
+		if ends {
+			r.Recipe, spec.Ends, spec.Custom = o.Origin, want.Ends, want.Custom
+		}
 		spec.Limits, spec.After, spec.Stop, spec.Ready, spec.Pos = want.Limits, want.After, want.Stop, want.Ready, want.Pos
 		spec.Pool, spec.Timeouts = want.Pool, want.Timeouts
 		r.Spec = &spec

@@ -3,6 +3,7 @@
 package lua
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -57,7 +58,8 @@ type Options struct {
 	Stdout    io.Writer                                        // of print; nil is os.Stdout
 	Stderr    io.Writer                                        // of log.info and its kin; nil is os.Stderr
 	Stdlib    fs.FS                                            // nil is the embedded one
-	Dir       string                                           // folder that relative paths begin at; "" is the recipe's
+	Dir       string                                           // folder that modules and relative paths begin at; "" is the recipe's
+	Files     string                                           // folder that relative paths of the host begin at, where that is not Dir
 	UserDir   string                                           // where require looks after Dir, modules.UserFolder; "" is nowhere
 	Trust     modules.Check                                    // of each module in Dir; nil trusts them
 
@@ -136,7 +138,7 @@ func newState(o Options, session bool) *runtime.State {
 }
 
 func apiOptions(o Options) api.Options {
-	return api.Options{Engine: o.Engine, Dir: o.Dir, Params: o.Params, More: o.More, LookupEnv: o.LookupEnv,
+	return api.Options{Engine: o.Engine, Dir: cmp.Or(o.Files, o.Dir), Params: o.Params, More: o.More, LookupEnv: o.LookupEnv,
 		Optional: o.Optional, AllowHost: o.AllowHost, Sleep: o.Sleep, Remove: o.Remove, Log: o.Stderr, Debugger: o.Debugger}
 }
 
@@ -216,6 +218,7 @@ func (r *Recipe) collect(ctx context.Context) error {
 // Declare gives the engine's view of one guest.
 func Declare(a *api.API, d *api.Decl, def engine.Flows) engine.Declared {
 	a.ExpandAfter(d.Spec)
+	d.Spec.Ends = a.Ends(d)
 	flow := func(phase string) engine.Flow { return a.Flow(phase, d.Flows[phase]) }
 	out := engine.Declared{Spec: d.Spec, Provisions: a.Provisions(d), Flows: engine.Flows{
 		Provision: flow("provision"), Boot: flow("boot"), Ready: a.ReadyFlow(d.Flows["ready"]), Run: flow("run"),

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/spf13/cobra"
@@ -193,7 +194,13 @@ func (k *keptFlows) of(ctx context.Context, name string) (engine.Flows, error) {
 	}
 	k.a.ui.note("%s: the recipe kept from its boot cannot be used: %v", name, err)
 	k.a.ui.note("%s: going on with the default flows", name)
-	return k.standard()
+	f, serr := k.standard()
+	if slices.ContainsFunc(endings, func(flow string) bool { _, is := spec.Custom[flow]; return is && strings.HasSuffix(flow, "destroy") }) {
+		f.Destroy = func(context.Context, engine.Guest) error {
+			return fmt.Errorf("its destroy flow is in the kept recipe, which cannot be used: %v", err)
+		}
+	}
+	return f, serr
 }
 
 // standard are the default flows, which need no recipe.

@@ -26,7 +26,10 @@ import (
 type recipeFile struct {
 	path string // of the file, as it is shown in errors
 	src  []byte
-	dir  string // that its relative paths begin at; "" is the file's own
+	dir  string // that its modules are in; "" is the file's own
+	// files is where relative paths of the host begin; "" is the file's folder. Of a
+	// kept recipe it is the one that the recipe was in, which does not go with the guest.
+	files string
 	// origin is what is remembered: the absolute path, or an embedded recipe's name.
 	origin   string
 	embedded bool
@@ -130,7 +133,7 @@ type loaded struct {
 // load reads a recipe; e may be nil where nothing will be done with it.
 func (a *app) load(ctx context.Context, e *engine.Engine, file *recipeFile, g given) (*loaded, error) {
 	o := a.luaOptions(e)
-	o.Params, o.More, o.LookupEnv, o.Optional, o.AllowHost, o.Dir = g.params, g.file, g.env, g.optional, g.allowHost, file.dir
+	o.Params, o.More, o.LookupEnv, o.Optional, o.AllowHost, o.Dir, o.Files = g.params, g.file, g.env, g.optional, g.allowHost, file.dir, file.files
 	o.Trust = file.trust
 	r, err := lua.Load(ctx, file.path, file.src, o)
 	if err != nil {
@@ -246,6 +249,15 @@ func (l *loaded) keeper() func(dir string) error {
 	}
 }
 
+// filesOf is the folder of the recipe that an origin names; an embedded one has the
+// folder of its name.
+func filesOf(o engine.Origin) string {
+	if filepath.IsAbs(o.Path) {
+		return filepath.Dir(o.Path)
+	}
+	return o.Path
+}
+
 // loadKept reads the recipe that a guest was booted with.
 func (a *app) loadKept(ctx context.Context, e *engine.Engine, name string) (*loaded, error) {
 	origin, dir, err := e.Origin(name)
@@ -253,6 +265,9 @@ func (a *app) loadKept(ctx context.Context, e *engine.Engine, name string) (*loa
 		return nil, err
 	}
 	file := &recipeFile{path: filepath.Join(dir, origin.File), origin: origin.Path}
+	if file.files, err = filepath.Abs(filesOf(origin)); err != nil {
+		return nil, err
+	}
 	if file.src, err = engine.ReadPlain(file.path, modules.MaxSize); err != nil {
 		return nil, err
 	}

@@ -79,6 +79,13 @@ func (a *app) runRestart(ctx context.Context, args []string, o restartOptions) e
 			}
 		}
 	}
+	for _, r := range plan {
+		for _, d := range r.decls { // what may take long or fail comes before anything is down
+			if err := e.EnsureTemplate(ctx, d.Spec.Template, d.BuildTemplate); err != nil {
+				return err
+			}
+		}
+	}
 	flows := &keptFlows{a: a, e: e}
 	out, err := a.down(ctx, e, down, engine.DownOptions{Flows: flows.of, Parallel: o.parallel})
 	if err != nil {
@@ -227,7 +234,7 @@ func (r *reboot) declareAgain(e *engine.Engine) error {
 			r.rolled = append(r.rolled, d.Spec.Name)
 		}
 	}
-	return e.SecretsAtHand(down)
+	return e.CanComeUp(down)
 }
 
 // withoutRecipe splits off the guests that no recipe says how to bring up again.

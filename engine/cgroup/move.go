@@ -16,7 +16,22 @@ import (
 
 // createV1 makes the context's group in a v1 hierarchy and gives the
 // directories that it made, the deepest last, also when it fails.
+//
+// Another vsl that removes the last context of this base removes the base as well:
+// what went away under our feet is made again.
 func (g *Group) createV1(root string) (made []string, err error) {
+	for range 100 {
+		var again []string
+		again, err = g.createV1Once(root)
+		made = append(made, again...)
+		if !gone(err) {
+			break
+		}
+	}
+	return made, err
+}
+
+func (g *Group) createV1Once(root string) (made []string, err error) {
 	dir := root
 	for _, elem := range strings.Split(filepath.Join(g.base, g.name), "/") {
 		dir = filepath.Join(dir, elem)

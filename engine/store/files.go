@@ -77,6 +77,28 @@ func replace(path string, data []byte, durable bool) (err error) {
 	return nil
 }
 
+// A run on a guest writes no more than roomFiles files of roomSize that were not there.
+const (
+	roomFiles = 4
+	roomSize  = 16 << 10
+)
+
+// Room tells whether a folder has room for what a run writes, by writing as much.
+func Room(dir string) error {
+	for range roomFiles {
+		f, err := os.CreateTemp(dir, fmt.Sprintf("%sroom-*-%d", tempPrefix, os.Getpid()))
+		if err != nil {
+			return sys.Op("write", dir, cause(err))
+		}
+		defer os.Remove(f.Name())
+		_, err = f.Write(make([]byte, roomSize))
+		if err = errors.Join(err, f.Close()); err != nil {
+			return sys.Op("write", dir, cause(err))
+		}
+	}
+	return nil
+}
+
 // Sync makes files or folders durable, in the order given: a file before the
 // folder that names it.
 func Sync(paths ...string) error {

@@ -34,17 +34,19 @@ func (a *API) data(l *lua.LState, h *Handle) lua.LValue {
 	if h.data != nil { // another flow came first while this one waited
 		return h.data.table
 	}
-	h.data = &keptData{table: l.NewTable(), saved: bytes.TrimSpace(text)}
-	a.keeps.Store(true)
+	data := &keptData{table: l.NewTable(), saved: bytes.TrimSpace(text)}
 	if len(text) > 0 {
 		v, err := runtime.DecodeJSON(l, string(text), runtime.JSONNull())
 		t, ok := v.(*lua.LTable)
-		if err != nil || !ok || !bytes.HasPrefix(h.data.saved, []byte("{")) {
+		if err != nil || !ok || !bytes.HasPrefix(data.saved, []byte("{")) {
 			a.S.Raisef(l, "", "data of guest %s: what was kept is no object of JSON: %v", h.name, err)
 		}
-		h.data.table = t
+		data.table = t
 	}
-	return h.data.table
+	// Only now, so that what could not be read is not written over.
+	h.data = data
+	a.keeps.Store(true)
+	return data.table
 }
 
 // SaveData writes what changed in the data of any guest.

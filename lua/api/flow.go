@@ -55,9 +55,17 @@ func (a *API) Flow(phase string, fn *lua.LFunction) engine.Flow {
 }
 
 // Provisions is the fingerprint of what provisions a guest, "none" where nothing does.
-func (a *API) Provisions(d *Decl) string {
+func (a *API) Provisions(d *Decl) string { return a.phasePrint(d, "provision") }
+
+// Ends are the fingerprints of what ends a guest; see engine.Spec.Ends.
+func (a *API) Ends(d *Decl) map[string]string {
+	return map[string]string{"shutdown": a.phasePrint(d, "shutdown"), "destroy": a.phasePrint(d, "destroy")}
+}
+
+// phasePrint is the fingerprint of a phase's flow and the hooks around it, or "none".
+func (a *API) phasePrint(d *Decl, phase string) string {
 	var prints []string
-	for _, flow := range []string{"before provision", "provision", "after provision"} {
+	for _, flow := range []string{"before " + phase, phase, "after " + phase} {
 		if fn := d.Flows[flow]; fn != nil {
 			prints = append(prints, flow+" "+a.S.Fingerprint(fn, a.fingerprintObject))
 		}

@@ -37,6 +37,9 @@ func (a *API) hostPath(l *lua.LState, method, path string) string {
 	if a.o.Dir == "" {
 		err = os.ErrNotExist
 	}
+	if a.o.Dir != "" && errors.Is(err, os.ErrNotExist) {
+		a.S.Raise(l, &engine.OpError{Op: method, Target: full, Err: fmt.Errorf("the recipe's folder %s is gone", a.o.Dir)})
+	}
 	real, err2 := filepath.EvalSymlinks(full)
 	if err == nil && err2 != nil && errors.Is(err2, os.ErrNotExist) && inside(a.o.Dir, full) {
 		a.S.Raise(l, &engine.OpError{Op: method, Target: full, Err: os.ErrNotExist})

@@ -8,8 +8,10 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
+	"runtime"
 	"strconv"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -24,6 +26,7 @@ func agent(args []string) int {
 		"alloc": agentAlloc, "burn": agentBurn, "serve": agentServe, "dial": agentDial, "bind": agentBind,
 		"udp": agentUDP, "mmap": agentMmap, "probe": agentProbe, "maps": agentMaps, "abstract": agentAbstract,
 		"spew": agentSpew, "peek": agentPeek, "unmask": agentUnmask,
+		"without-fsync": agentWithoutFsync,
 	}
 	maps.Copy(verbs, hostileVerbs)
 	f, ok := verbs[args[0]]
@@ -36,6 +39,22 @@ func agent(args []string) int {
 		return 1
 	}
 	return 0
+}
+
+// agentWithoutFsync becomes another program, for which every fsync(2) fails.
+func agentWithoutFsync(args []string) error {
+	runtime.LockOSThread() // the filter is the thread's, until it is the program's
+	filter := []unix.SockFilter{
+		{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: 0}, // seccomp_data.nr
+		{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, Jf: 1, K: unix.SYS_FSYNC},
+		{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ERRNO | uint32(unix.EIO)},
+		{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ALLOW},
+	}
+	prog := unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]}
+	if err := unix.Prctl(unix.PR_SET_SECCOMP, unix.SECCOMP_MODE_FILTER, uintptr(unsafe.Pointer(&prog)), 0, 0); err != nil {
+		return err
+	}
+	return unix.Exec(args[0], args, os.Environ())
 }
 
 // agentAlloc takes and touches that many megabytes, bounded by its argument.

@@ -32,7 +32,7 @@ func stateFiles(r *root) []stateFile {
 			newer:  func(string) string { return "{\"version\":999}\n{\"undo\":\"remove guest\"}\n" },
 			remedy: func(r *root, path string) { os.Remove(path); r.must("gc"); r.must("down", "bad") }},
 		{name: "kept recipe", path: g("bad", "recipe/recipe.lua"), other: g("good", "guest.json")},
-		{name: "data", path: g("bad", "data.json"), other: g("good", "guest.json")},
+		{name: "data", path: g("bad", "data.json"), other: g("good", "guest.json")}, // any table may be data
 		{name: "key of secrets", path: filepath.Join(r.dir, "secret.key"), other: g("good", "guest.json")},
 	}
 }

@@ -155,6 +155,11 @@ func RenameAt(oldDir int, oldName string, newDir int, newName string, noReplace 
 	return unix.Renameat2(oldDir, oldName, newDir, newName, flags)
 }
 
+// Exchange gives two names each other's files, in one step (rename(2)).
+func Exchange(a, b string) error {
+	return unix.Renameat2(unix.AT_FDCWD, a, unix.AT_FDCWD, b, unix.RENAME_EXCHANGE)
+}
+
 // ChownAt sets the owner of a name, of the link itself where it is one; "" is
 // dirfd itself. It clears set-user-id bits, so set the mode after it.
 func ChownAt(dirfd int, name string, uid, gid int) error {
