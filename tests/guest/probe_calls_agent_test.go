@@ -66,6 +66,9 @@ var callProbes = []probe{
 	{name: "int 0x80: keyctl", try: int80(288), want: "EPERM ENOSYS ENOEXEC", why: "32-bit calls have another table"},
 	{name: "int 0x80: io_uring_setup", try: int80(425), want: "EPERM ENOSYS ENOEXEC", why: "32-bit calls have another table"},
 	{name: "int 0x80: settimeofday", try: int80(79), want: "EPERM ENOSYS ENOEXEC", why: "32-bit calls have another table"},
+	{name: "int 0x80: fcntl lease", try: int80(55, 0, unix.F_SETLEASE, unix.F_WRLCK), want: "EPERM EACCES ENOSYS EINVAL EAGAIN ENOEXEC", why: "the host's exec of it would wait for lease-break-time"},
+	{name: "int 0x80: fcntl64 lease", try: int80(221, 0, unix.F_SETLEASE, unix.F_WRLCK), want: "EPERM EACCES ENOSYS EINVAL EAGAIN ENOEXEC", why: "as fcntl"},
+	{name: "int 0x80: socketcall", try: int80(102, 1, 0, 0), want: "ENOSYS EPERM ENOEXEC", why: "its arguments are where no filter looks"},
 	{name: "personality of old unixes", try: call(unix.SYS_PERSONALITY, 0x0100000|0x0010), want: "EPERM", why: "MMAP_PAGE_ZERO and its kin help against the kernel"},
 	{name: "seccomp listener", try: listener, want: "ok EPERM EBUSY", why: "it hears of processes below itself only"},
 	{name: "uselib", try: call(unix.SYS_USELIB, 0), want: "ENOSYS EPERM", why: "old code"},
@@ -179,16 +182,20 @@ func x32(nr uintptr) func(target) error {
 	}
 }
 
-// int80 makes a system call of 32-bit programs with all arguments zero, in a program
-// of its own that exits with the errno.
-func int80(nr uint32) func(target) error {
+// int80 makes a system call of 32-bit programs with up to three arguments, in a
+// program of its own that exits with the errno. Its descriptor 0 is a program of the
+// host's, open for reading.
+func int80(nr uint32, args ...uint32) func(target) error {
 	return func(target) error {
 		if runtime.GOARCH != "amd64" {
 			return unix.ENOSYS
 		}
-		code := append([]byte{0xb8}, binary.LittleEndian.AppendUint32(nil, nr)...) // mov eax, nr
+		var code []byte
+		for i, v := range append([]uint32{nr}, append(args, 0, 0, 0)[:3]...) { // mov eax, ebx, ecx, edx
+			code = binary.LittleEndian.AppendUint32(append(code, []byte{0xb8, 0xbb, 0xb9, 0xba}[i]), v)
+		}
 		code = append(code,
-			0x31, 0xdb, 0x31, 0xc9, 0x31, 0xd2, 0x31, 0xf6, 0x31, 0xff, // xor ebx, ecx, edx, esi, edi
+			0x31, 0xf6, 0x31, 0xff, // xor esi, edi
 			0xcd, 0x80, // int 0x80
 			0xf7, 0xd8, // neg eax
 			0x89, 0xc7, // mov edi, eax
@@ -198,7 +205,17 @@ func int80(nr uint32) func(target) error {
 			return err
 		}
 		defer os.Remove(path)
-		err := exec.Command(path).Run()
+		in, err := os.Open(hostProgram)
+		if err != nil {
+			return err
+		}
+		defer in.Close()
+		c := exec.Command(path)
+		c.Stdin = in
+		err = c.Run()
+		if err == nil {
+			return nil
+		}
 		var ee *exec.ExitError
 		switch {
 		case !errors.As(err, &ee):

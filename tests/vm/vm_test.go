@@ -22,8 +22,8 @@ import (
 // the work out evenly and to tell how it goes, many enough for what each start costs.
 const jobSize = 8
 
-// jobBound ends what hangs. A job takes less than a minute of it.
-var jobBound = fixture.Patience(4 * time.Minute)
+// jobBound ends what hangs. The longest job takes two minutes of it.
+var jobBound = fixture.Patience(10 * time.Minute)
 
 // TestVM runs the tests of the real kernel inside Debian 12's kernel, on a machine
 // for each processor of the host, and relays each of them as a subtest. VSL_VM_PKGS
