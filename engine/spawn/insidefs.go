@@ -299,9 +299,10 @@ func (in *Inside) globPart(dir, part string) ([]string, error) {
 	return out, nil
 }
 
-// absent makes nil of the errors of names that are not there or not readable.
+// absent makes nil of the errors of names that are not there or not readable. EINVAL
+// is what listing /proc/PID/net gives of a process that has ended (fs/proc/proc_net.c).
 func absent(err error) error {
-	for _, e := range []error{sys.ENOENT, sys.ENOTDIR, sys.EACCES, sys.EPERM, sys.ESRCH, sys.ELOOP, sys.ENAMETOOLONG} {
+	for _, e := range []error{sys.ENOENT, sys.ENOTDIR, sys.EACCES, sys.EPERM, sys.ESRCH, sys.EINVAL, sys.ELOOP, sys.ENAMETOOLONG} {
 		if errors.Is(err, e) {
 			return nil
 		}
