@@ -85,13 +85,17 @@ func agentSwap(args []string) error {
 		if err := os.Symlink(args[1+i%(len(args)-1)], other); err != nil {
 			return err
 		}
-		for range 200 { // an even number: the folder ends where it began
+		for n := range 200 { // an even number: the folder ends where it began
 			if err := unix.Renameat2(unix.AT_FDCWD, name, unix.AT_FDCWD, other, unix.RENAME_EXCHANGE); err != nil {
 				return err
+			}
+			if n == 100 {
+				time.Sleep(time.Millisecond) // so that others, too, find the link, however seldom they run
 			}
 		}
 		for range 20 {
 			_ = bind()
+			time.Sleep(time.Millisecond)
 			_ = unix.Unmount(name, unix.MNT_DETACH)
 		}
 	}
