@@ -10,6 +10,7 @@ import (
 
 	"vsl/engine/ipbind"
 	"vsl/engine/kernel"
+	"vsl/engine/store"
 )
 
 // Finding is one thing that vsl needs of the host, or can use.
@@ -18,7 +19,7 @@ type Finding struct {
 	OK     bool   `json:"ok"`
 	Detail string `json:"detail"`
 	Remedy string `json:"remedy,omitempty"` // what to do when it is not
-	Spare  bool   `json:"spare,omitempty"`  // not OK, and something else does as well
+	Spare  bool   `json:"spare,omitempty"`  // not OK, but vsl does without: something else serves as well, or nothing of its own needs it
 }
 
 // spares are what is not missed where the other way is there.
@@ -70,7 +71,29 @@ func (e *Engine) Doctor() []Finding {
 	}
 	add("address confinement", ipbind.Supported(), "cgroup BPF", "use net = \"none\", or a kernel with cgroup BPF")
 	add("abstract UNIX sockets", guardErr, "guarded by "+guard, "kernel 6.12 has Landlock scopes; before that boot with lsm=...,bpf")
+	out = append(out, pingFinding())
 	path, err := exec.LookPath("mmdebstrap")
 	add("mmdebstrap", err, path, "apt-get install mmdebstrap: debian{} templates need it")
 	return out
+}
+
+// pingFinding says whether guests on the host's stack can ping. Which groups may
+// open ICMP sockets is a setting of the network namespace (icmp(7)), and the
+// groups are those of the host: a guest's begin at its xid << 16.
+func pingFinding() Finding {
+	const path = "/proc/sys/net/ipv4/ping_group_range"
+	f := Finding{Name: "ping in guests", Spare: true,
+		Remedy: `sysctl net.ipv4.ping_group_range="0 2147483647" lets guests with addresses ping, as systemd does by default`}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		f.Detail = err.Error()
+		return f
+	}
+	var low, high int64
+	seen := strings.Join(strings.Fields(string(data)), " ")
+	if _, err := fmt.Sscan(seen, &low, &high); err != nil || low > store.MinXID<<16 || high < store.MaxXID<<16|0xffff {
+		f.Detail = "not those with addresses: groups that may are " + seen
+		return f
+	}
+	return Finding{Name: f.Name, OK: true, Detail: "groups that may are " + seen}
 }

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"os"
+	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -133,7 +134,20 @@ func (c *pid1) hostMounts() (p *spawn.Program, flags int) {
 		flags |= sys.CLONE_NEWNET
 	}
 	addMounts(p, rootfs.HostMounts(c.mount, c.mountOpts()))
+	if c.ownNet {
+		allowPing(p, c.mount)
+	}
 	return p, flags
+}
+
+// allowPing lets all groups of a network namespace of a guest's own open ICMP
+// sockets (ping_group_range, icmp(7)), as systemd does on hosts; a new one lets
+// nobody. The numbers are the host's.
+func allowPing(p *spawn.Program, mount string) {
+	const all = "0 2147483647"
+	fd := p.Open(path.Join(mount, "proc/sys/net/ipv4/ping_group_range"), sys.O_WRONLY, 0)
+	p.Add("write ping_group_range", sys.NrWrite, fd.Result(), spawn.Str(all), spawn.Int(len(all)))
+	p.Close(fd.Result())
 }
 
 func addMounts(p *spawn.Program, ms []rootfs.Mount) {

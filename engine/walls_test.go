@@ -6,7 +6,9 @@ import (
 	"strings"
 	"testing"
 
+	"vsl/engine/internal/sys"
 	"vsl/engine/rootfs"
+	"vsl/engine/spawn"
 )
 
 // The page on walls has the tables that the code goes by.
@@ -17,7 +19,8 @@ func TestWallsPage(t *testing.T) {
 		t.Fatal(err)
 	}
 	page := string(data)
-	for section, rows := range map[string][]string{"Masks": maskRows(), "Not masked": unmaskedRows()} {
+	for section, rows := range map[string][]string{"Masks": maskRows(), "Not masked": unmaskedRows(),
+		"System calls": refusedRows(), "Allowed all the same": permittedRows(), "Capabilities": capRows()} {
 		page, err = withTable(page, section, rows)
 		if err != nil {
 			t.Fatal(err)
@@ -62,6 +65,27 @@ func unmaskedRows() (out []string) {
 			why = "refused by the kernel: " + why
 		}
 		out = append(out, row("`"+u.Path+"`", why, u.Peers))
+	}
+	return out
+}
+
+func refusedRows() (out []string) {
+	for _, r := range spawn.Refused {
+		out = append(out, row(strings.Join(r.Names, " "), sys.ErrnoName(r.Errno), r.Why, r.Peers))
+	}
+	return out
+}
+
+func permittedRows() (out []string) {
+	for _, p := range spawn.Permitted {
+		out = append(out, row(p.Names, p.Why, p.Peers))
+	}
+	return out
+}
+
+func capRows() (out []string) {
+	for _, c := range spawn.Dropped {
+		out = append(out, row(spawn.CapName(int(c.Cap)), c.Why))
 	}
 	return out
 }

@@ -28,33 +28,6 @@ type FilterOptions struct {
 	NetNS bool
 }
 
-// refused are system calls that a system guest never needs, by the error they
-// get: one that programs take as "not permitted here" or as "old kernel" and
-// go on. Everything else that was known when the tables were made is allowed;
-// later calls do not exist for a guest until somebody has judged them.
-var refused = []struct {
-	errno sys.Errno
-	names []string
-}{
-	{sys.EPERM, []string{
-		"kexec_load", "kexec_file_load", "init_module", "finit_module", "delete_module",
-		"bpf", "perf_event_open", "userfaultfd", "open_by_handle_at",
-		"swapon", "swapoff", "acct", "quotactl", "quotactl_fd", "syslog",
-		"fanotify_init", // its marks reach whole mounts and file systems
-		"settimeofday", "stime", "clock_settime", "clock_settime64",
-		"clock_adjtime", "clock_adjtime64", "adjtimex",
-		"iopl", "ioperm", "pciconfig_read", "pciconfig_write", "pciconfig_iobase",
-	}},
-	{sys.ENOSYS, []string{
-		"clone3", // its flags are in memory, where a filter cannot look; libc falls back to clone
-		"io_uring_setup", "io_uring_enter", "io_uring_register",
-		"cachestat", // what of a shared file others have in use
-		"keyctl", "add_key", "request_key",
-		"create_module", "query_module", "get_kernel_syms", "lookup_dcookie", "nfsservctl",
-		"vm86", "vm86old", "modify_ldt", "uselib", "ustat", "sysfs", "_sysctl", "vserver",
-	}},
-}
-
 // Values that conditions look at. Arguments of type int or unsigned int are
 // compared by their lower half only: the kernel ignores the upper one, and so
 // must the filter, or any rubbish there would pass it.
@@ -71,8 +44,12 @@ const (
 
 	fadvDontneed, madvPageout = 4, 21 // POSIX_FADV_DONTNEED, MADV_PAGEOUT
 
-	// PER_LINUX32, UNAME26 and ADDR_NO_RANDOMIZE, which debuggers set
-	personalities = 0x0008 | 0x0020000 | 0x0040000
+	// PER_LINUX and PER_LINUX32 with what personality(2) lets a process change of
+	// itself: UNAME26, ADDR_NO_RANDOMIZE (debuggers), ADDR_COMPAT_LAYOUT,
+	// READ_IMPLIES_EXEC, ADDR_LIMIT_32BIT, SHORT_INODE, WHOLE_SECONDS,
+	// STICKY_TIMEOUTS, ADDR_LIMIT_3GB. Not the domains of other systems, and not
+	// MMAP_PAGE_ZERO, which serves attacks on the kernel
+	personalities = 0x0008 | 0x0020000 | 0x0040000 | 0x0200000 | 0x0400000 | 0x0800000 | 0x1000000 | 0x2000000 | 0x4000000 | 0x8000000
 )
 
 // netlinkAllowed are the netlink protocols of a guest: ROUTE, SELINUX,
@@ -196,10 +173,10 @@ func archBlock(a *arch.Info, o FilterOptions) ([]bpf.Instruction, error) {
 			last = max(last, nr)
 		}
 	}
-	for _, group := range refused {
-		for _, name := range group.names {
+	for _, group := range Refused {
+		for _, name := range group.Names {
 			if nr, ok := a.SyscallNames[name]; ok {
-				r.JmpIfTrue(bpf.JumpEqual, uint32(nr), r.fail(group.errno))
+				r.JmpIfTrue(bpf.JumpEqual, uint32(nr), r.fail(group.Errno))
 			}
 		}
 	}

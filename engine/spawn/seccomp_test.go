@@ -132,7 +132,16 @@ func TestFilterRules(t *testing.T) {
 		{"amd64", amd, nr(arch.X86_64, "fanotify_init"), nil, FilterOptions{}, sys.EPERM},
 		{"amd64", amd, nr(arch.X86_64, "personality"), []uint64{0xffffffff}, FilterOptions{}, 0},
 		{"amd64", amd, nr(arch.X86_64, "personality"), []uint64{0x0040000}, FilterOptions{}, 0},
-		{"amd64", amd, nr(arch.X86_64, "personality"), []uint64{0x0400000}, FilterOptions{}, sys.EPERM},
+		{"amd64", amd, nr(arch.X86_64, "personality"), []uint64{0x8000008}, FilterOptions{}, 0}, // 32 bit, 3 GB
+		{"amd64", amd, nr(arch.X86_64, "personality"), []uint64{0x0400000}, FilterOptions{}, 0},
+		{"amd64", amd, nr(arch.X86_64, "personality"), []uint64{0x0100000}, FilterOptions{}, sys.EPERM},
+		{"amd64", amd, nr(arch.X86_64, "personality"), []uint64{6}, FilterOptions{}, sys.EPERM}, // SunOS
+		{"amd64", amd, nr(arch.X86_64, "adjtimex"), nil, FilterOptions{}, 0},
+		{"amd64", i386, nr(arch.I386, "modify_ldt"), nil, FilterOptions{}, 0},
+		{"amd64", i386, nr(arch.I386, "clock_adjtime64"), nil, FilterOptions{}, 0},
+		{"amd64", amd, nr(arch.X86_64, "pidfd_getfd"), nil, FilterOptions{}, sys.EPERM},
+		{"arm64", arm, nr(arch.AARCH64, "kcmp"), nil, FilterOptions{}, sys.EPERM},
+		{"amd64", i386, nr(arch.I386, "set_mempolicy"), nil, FilterOptions{}, sys.EPERM},
 		{"amd64", amd, 0x40000000, nil, FilterOptions{}, sys.ENOSYS}, // x32
 		{"amd64", amd, 0x40000000 + 520, nil, FilterOptions{}, sys.ENOSYS},
 		{"amd64", amd, 5000, nil, FilterOptions{}, sys.ENOSYS},
@@ -165,13 +174,13 @@ func TestFilterRules(t *testing.T) {
 func TestFilterNames(t *testing.T) {
 	arches := []*arch.Info{arch.X86_64, arch.I386, arch.AARCH64, arch.ARM}
 	want := map[string]sys.Errno{}
-	for _, g := range refused {
-		for _, name := range g.names {
+	for _, g := range Refused {
+		for _, name := range g.Names {
 			known := slices.ContainsFunc(arches, func(a *arch.Info) bool { _, ok := a.SyscallNames[name]; return ok })
 			if !known && name != "pciconfig_iobase" && name != "stime" {
 				t.Errorf("no architecture has %s", name)
 			}
-			want[name] = g.errno
+			want[name] = g.Errno
 		}
 	}
 	want["socket"], want["socketpair"] = sys.EAFNOSUPPORT, sys.EAFNOSUPPORT

@@ -64,6 +64,7 @@ func TestDebian(t *testing.T) {
 		{"rsyslog follows the log and rests", d.rsyslog},
 		{"secrets stay where systemd finds /run mounted", d.secret},
 		{"nginx and redis keep to their own guest", d.services},
+		{"a program with a file capability runs, and ping pings", d.ping},
 		{"the template never changes", func(t *testing.T) { d.vandal(t); expect(t, "hash of the template", hashTree(t, template), before) }},
 		{"guests share one page cache", d.pageCache},
 		{"the host's status shows systemd", d.status},
@@ -194,6 +195,39 @@ func (d *debian) services(t *testing.T) {
 	}
 	defer l.Close()
 	expect(t, "curl to the host's 127.0.0.1", d.r.exec("web1", "curl", "-s", "-m", "3", "http://127.0.0.1:8099/").Code, 7)
+}
+
+// ping's file has cap_net_raw. On the host's stack it pings by an ICMP socket, as
+// root and as a user, where the host's ping_group_range allows that.
+func (d *debian) ping(t *testing.T) {
+	const groups = "/proc/sys/net/ipv4/ping_group_range" // of the test's own network namespace
+	before := readFile(t, groups)
+	t.Cleanup(func() {
+		if err := os.WriteFile(groups, []byte(before), 0); err != nil {
+			t.Error(err)
+		}
+	})
+	ping := func(as string, args ...string) engine.ExecResult {
+		argv := append([]string{"setpriv", "--reuid", as, "--regid", as, "--clear-groups", "--", "ping", "-c1", "-W2"}, args...)
+		return d.r.exec("web1", argv...)
+	}
+	for _, c := range []struct {
+		groups string
+		code   int
+	}{{"1 0", 2}, {"0 2147483647", 0}} {
+		if err := os.WriteFile(groups, []byte(c.groups), 0); err != nil {
+			t.Fatal(err)
+		}
+		for _, as := range []string{"0", "33"} {
+			for _, args := range [][]string{{"127.0.0.1"}, {"-I", "127.77.5.11", "127.77.5.12"}} {
+				res := ping(as, args...)
+				if res.Code != c.code {
+					t.Errorf("groups %s: uid %s: ping %v: exit %d\n%s%s", c.groups, as, args, res.Code, res.Stdout, res.Stderr)
+				}
+			}
+		}
+	}
+	expect(t, "ping of a user from the neighbour's address", ping("33", "-I", "127.77.5.12", "127.77.5.11").Code != 0, true)
 }
 
 func get(t *testing.T, url string) string {
