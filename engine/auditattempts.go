@@ -260,8 +260,9 @@ func (a *audit) inside(ctx context.Context, _ *spawn.Join) error {
 	})
 }
 
-// harmlessNodes are the devices that every guest has; see rootfs.
-var harmlessNodes = []string{"null", "zero", "full", "random", "urandom", "tty", "console"}
+// harmlessNodes are the devices that every guest has; see rootfs. With nesting it
+// has fuse as well, by which it gives file systems to its own processes alone.
+var harmlessNodes = []string{"null", "zero", "full", "random", "urandom", "tty", "console", "fuse"}
 
 // numbered counts the entries of a folder whose names are numbers.
 func numbered(list func(string) ([]spawn.DirEntry, error), dir string) (int, error) {

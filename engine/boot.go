@@ -115,7 +115,7 @@ func (l *launch) prepare() (err error) {
 	if c.kind, c.argv, err = g.chooseInit(root, l.args); err != nil {
 		return err
 	}
-	c.hostname, c.ownNet = hostname(g.spec), g.run.OwnNet
+	c.hostname, c.ownNet, c.nesting = hostname(g.spec), g.run.OwnNet, root.Nesting
 	c.env = c.kind.env(g.rec.MachineID, l.args.Env)
 	if c.kind.name == "systemd" {
 		if l.notify, err = g.listenNotify(); err != nil {

@@ -55,7 +55,7 @@ func (g *guest) calls(a BootArgs, anew bool) ([]Call, error) {
 
 // plannedPid1 is what launch.prepare finds out, with nothing opened.
 func (g *guest) plannedPid1(a BootArgs, anew bool) (*pid1, error) {
-	c := &pid1{hostname: hostname(g.spec), ownNet: g.spec.Net.mode() == "none", guard: -1, reaper: -1}
+	c := &pid1{hostname: hostname(g.spec), ownNet: g.spec.Net.mode() == "none", nesting: g.spec.Nesting, guard: -1, reaper: -1}
 	var err error
 	if c.mount, err = rootfs.MountPoint(); err != nil {
 		return nil, err

@@ -23,6 +23,7 @@ type pid1 struct {
 	hostname string
 	mount    string       // of the root, on the thread that boots
 	ownNet   bool         // a network namespace of its own
+	nesting  bool         // it may mount a proc of its own
 	joins    []descriptor // v1 groups, which the child joins itself
 	guard    int          // Landlock ruleset, where the guest is on the host's stack; < 0: none
 	reaper   int          // the program; < 0: none
@@ -123,7 +124,7 @@ func (c *pid1) program() (*spawn.Program, error) {
 }
 
 func (c *pid1) mountOpts() rootfs.MountOpts {
-	return rootfs.MountOpts{OwnNetNS: c.ownNet, Cgroup: true}
+	return rootfs.MountOpts{OwnNetNS: c.ownNet, Cgroup: true, Nesting: c.nesting}
 }
 
 // hostMounts is what a helper of the host's does in the child's namespaces of

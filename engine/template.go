@@ -189,6 +189,7 @@ func (g *guest) rootSpec() (*rootfs.Root, error) {
 	if err != nil {
 		return nil, &OpError{Op: "find the template of guest", Target: g.spec.Name, Err: err, Hint: "was its folder removed by hand?"}
 	}
+	r.Nesting = g.spec.Nesting
 	r.Kind, r.Template, r.Binds = rootfs.CloneKind(g.rec.Clone).Root(), tm.RootFS(), slices.Clone(tm.Binds)
 	r.Tree = filepath.Join(r.GuestDir, "root")
 	if m := g.rec.Spec.Limits.Memory; m != nil {

@@ -35,6 +35,7 @@ type Spec struct {
 	Init     []string          `json:"init,omitempty"`     // argv of the guest's own init; nil looks for one unless Command is set
 	Command  []string          `json:"command,omitempty"`  // argv of a plain command, run below the reaper
 	Env      map[string]string `json:"env,omitempty"`
+	Nesting  bool              `json:"nesting,omitempty"` // it may mount proc, sysfs and FUSE of its own, and so see behind the masks
 	Limits   Limits            `json:"limit,omitzero"`
 	Net      Net               `json:"net,omitzero"`
 	Stop     Stop              `json:"stop,omitzero"`

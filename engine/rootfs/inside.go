@@ -2,17 +2,20 @@ package rootfs
 
 import (
 	"fmt"
+	"slices"
 
 	"vsl/engine/internal/sys"
 )
 
 // nodes are the only devices that a guest has: harmless, and enough for
 // programs. Their numbers are those of Linux's devices.txt.
-var nodes = []struct {
+var nodes = []node{
+	{"null", 1, 3}, {"zero", 1, 5}, {"full", 1, 7}, {"random", 1, 8}, {"urandom", 1, 9}, {"tty", 5, 0},
+}
+
+type node struct {
 	name         string
 	major, minor uint32
-}{
-	{"null", 1, 3}, {"zero", 1, 5}, {"full", 1, 7}, {"random", 1, 8}, {"urandom", 1, 9}, {"tty", 5, 0},
 }
 
 // devLinks are links in /dev; ptmx is that of the guest's own devpts.
@@ -109,8 +112,13 @@ func (o *OpenRoot) attachDev(root int) error {
 	if err := makeStandIns(dev); err != nil {
 		return err
 	}
-	uid := o.root.UID
-	for _, n := range nodes {
+	uid, have := o.root.UID, nodes
+	if o.root.Nesting {
+		if have, err = nestingNodes(dev); err != nil {
+			return err
+		}
+	}
+	for _, n := range have {
 		err := sys.MknodAt(dev, n.name, sys.SIfchr|0o666, n.major, n.minor)
 		if err == nil {
 			err = sys.ChownAt(dev, n.name, uid, uid)
@@ -144,6 +152,23 @@ func (o *OpenRoot) attachDev(root int) error {
 	}
 	sys.Close(shm)
 	return nil
+}
+
+// nestingNodes makes the folders of the mounts that nesting takes, and gives the
+// devices: all, and FUSE where the host has it.
+func nestingNodes(dev int) ([]node, error) {
+	for _, d := range []struct {
+		name string
+		mode uint32
+	}{{nested, 0o700}, {nestedProc, 0o555}, {nestedSys, 0o555}} {
+		if err := sys.MkdirAt(dev, d.name, d.mode); err != nil {
+			return nil, sys.Op("make folder", "/dev/"+d.name, err)
+		}
+	}
+	if st, err := sys.StatAt(sys.Cwd, "/dev/fuse"); err != nil || st.Mode&sys.SIfmt != sys.SIfchr {
+		return nodes, nil
+	}
+	return append(slices.Clone(nodes), node{"fuse", 10, 229}), nil
 }
 
 // attachBind attaches one bind. The kernel locks its flags when the guest gets

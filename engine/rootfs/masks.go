@@ -110,6 +110,10 @@ const (
 	emptyStandIn = "empty"
 	noStandIn    = "refused"
 	bootStandIn  = "boot_id"
+
+	nested     = standIns + "/nested"
+	nestedProc = nested + "/proc"
+	nestedSys  = nested + "/sys"
 )
 
 // bootID is where programs read which boot this is: a number of the kernel's, so

@@ -18,6 +18,7 @@ type Mount struct {
 type MountOpts struct {
 	OwnNetNS bool // a network namespace of its own: it gets a fresh /sys and may change /proc/sys/net
 	Cgroup   bool // it is in a cgroup namespace and gets a writable cgroup2
+	Nesting  bool // it may mount a proc of its own
 }
 
 const safe = sys.MsNosuid | sys.MsNodev | sys.MsNoexec
@@ -33,6 +34,12 @@ const terminals = "1024"
 // in the child's pid and network namespaces, since that is whose proc and sysfs
 // they show.
 //
+// With Nesting there is one more of each, with no mask. The kernel lets a user
+// namespace mount proc only where it sees all of one already, and a mask is what
+// it does not see (mount_too_revealing, fs/namespace.c). They lie in a folder that
+// the guest cannot enter, so that nothing comes upon them; but who may mount
+// another one has all that is behind the masks of this one.
+//
 // /proc/sys is read-only because systemd takes a writable one for permission to
 // set up binfmt_misc.
 func HostMounts(mp string, o MountOpts) []Mount {
@@ -46,7 +53,14 @@ func HostMounts(mp string, o MountOpts) []Mount {
 			Mount{Source: net, Target: net, Flags: sys.MsBind},
 			Mount{Source: "sysfs", Target: path.Join(mp, "sys"), FSType: "sysfs", Flags: safe | sys.MsRdonly})
 	}
-	return append(ms, Mount{Target: conf, Flags: sys.MsBind | sys.MsRemount | sys.MsRdonly | safe})
+	ms = append(ms, Mount{Target: conf, Flags: sys.MsBind | sys.MsRemount | sys.MsRdonly | safe})
+	if o.Nesting {
+		ms = append(ms, Mount{Source: "proc", Target: path.Join(mp, "dev", nestedProc), FSType: "proc", Flags: safe})
+		if o.OwnNetNS {
+			ms = append(ms, Mount{Source: "sysfs", Target: path.Join(mp, "dev", nestedSys), FSType: "sysfs", Flags: safe})
+		}
+	}
+	return ms
 }
 
 // GuestMounts are the mounts that the child of a guest makes itself, after all

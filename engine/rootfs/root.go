@@ -28,6 +28,7 @@ type Root struct {
 	OwnNetNS bool   // the child mounts a /sys of its own network namespace
 	Secrets  []File // of /run/secrets
 	Memory   int64  // what the guest may use, which bounds its tmpfs; <= 0: no limit
+	Nesting  bool   // it may mount proc, sysfs and FUSE itself; see HostMounts
 }
 
 // OpenRoot holds a Root's detached mounts. Nothing of it is visible anywhere

@@ -37,6 +37,7 @@ var GuestSchema = &Schema{Name: "guest", Doc: "A virtual private server.", Keys:
 	{Name: "init", Type: Argv, Default: "found by looking", Doc: "the guest's own init"},
 	{Name: "command", Type: Command, Doc: "a plain command to run instead of an init"},
 	{Name: "env", Type: Map, Doc: "environment of the init or command"},
+	{Name: "nesting", Type: Bool, Default: "false", Doc: "its users may mount a proc of their own and FUSE, as sandboxes and containers do; the masks of /proc hide nothing then"},
 	{Name: "limit", Type: Object(LimitSchema), Live: true, Doc: "what the guest may use"},
 	{Name: "ip", Type: addresses, Doc: "the guest's addresses"},
 	{Name: "net", Type: netMode, Default: "bind where there are addresses, else none", Doc: "the guest's network"},
@@ -218,7 +219,7 @@ func (d *Decoder) Guest(name string, t *lua.LTable) (*engine.Spec, Flows) {
 	s := &engine.Spec{
 		Name: name, Template: Get[*engine.Template](v, "template"), Clone: Get[string](v, "clone"),
 		Hostname: Get[string](v, "hostname"), Init: Get[[]string](v, "init"), Command: Get[[]string](v, "command"),
-		Env: Get[map[string]string](v, "env"), Limits: Limits(Get[Values](v, "limit")),
+		Env: Get[map[string]string](v, "env"), Nesting: Get[bool](v, "nesting"), Limits: Limits(Get[Values](v, "limit")),
 		Net:  engine.Net{Mode: Get[string](v, "net"), Addrs: Get[[]engine.Address](v, "ip")},
 		Stop: stop(Get[Values](v, "stop")), After: Get[map[string]string](v, "after"),
 		Secrets: Get[map[string]engine.Secret](v, "secrets"),

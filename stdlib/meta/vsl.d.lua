@@ -9,6 +9,7 @@
 ---@field init? string|string[] the guest's own init (default found by looking)
 ---@field command? string|string[] a plain command to run instead of an init
 ---@field env? table<string, string|number|boolean> environment of the init or command
+---@field nesting? boolean its users may mount a proc of their own and FUSE, as sandboxes and containers do; the masks of /proc hide nothing then (default false)
 ---@field limit? vsl.limit what the guest may use; may change while the guest runs
 ---@field ip? string|string[]|vsl.ip|vsl.ip[] the guest's addresses
 ---@field net? "bind"|"none" the guest's network (default bind where there are addresses, else none)

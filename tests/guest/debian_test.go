@@ -25,7 +25,7 @@ for i = 1, 2 do
     template = debian, ip = "127.77.5.1" .. i, limit = { memory = "512M", pids = 512 },
     provision = function(g) g:write("/var/www/html/index.html", "page of " .. g.name) end,
     ready = probe.notify { within = "%s" },
-    secrets = { token = { from = secret.file("token"), owner = 33 } },
+    secrets = { token = { from = secret.file("token"), owner = 33 } }, nesting = i == 2,
   }
 end`
 
@@ -65,6 +65,8 @@ func TestDebian(t *testing.T) {
 		{"secrets stay where systemd finds /run mounted", d.secret},
 		{"nginx and redis keep to their own guest", d.services},
 		{"a program with a file capability runs, and ping pings", d.ping},
+		{"units are sandboxed, and users make sandboxes where nesting is on", d.sandboxes},
+		{"limits of units hold where the host has cgroup v2 alone", d.unitLimits},
 		{"the template never changes", func(t *testing.T) { d.vandal(t); expect(t, "hash of the template", hashTree(t, template), before) }},
 		{"guests share one page cache", d.pageCache},
 		{"the host's status shows systemd", d.status},
@@ -228,6 +230,33 @@ func (d *debian) ping(t *testing.T) {
 		}
 	}
 	expect(t, "ping of a user from the neighbour's address", ping("33", "-I", "127.77.5.12", "127.77.5.11").Code != 0, true)
+}
+
+// systemd goes on with the /proc that is there where it may not mount one. bwrap
+// does not.
+func (d *debian) sandboxes(t *testing.T) {
+	for _, g := range []string{"web1", "web2"} {
+		out := d.r.out(g, "systemd-run", "--wait", "--pipe", "-q", "-p", "ProtectProc=invisible", "-p", "ProcSubset=pid", "-p", "DynamicUser=yes",
+			"-p", "PrivateDevices=yes", "-p", "PrivateTmp=yes", "-p", "ProtectKernelTunables=yes", "-p", "ProtectSystem=strict", "-p", "PrivateUsers=yes",
+			"sh", "-c", "head -1 /proc/self/status")
+		expect(t, g+": a unit with all of systemd's walls", out, "Name:\thead")
+		res := d.r.exec(g, "setpriv", "--reuid", "33", "--regid", "33", "--clear-groups", "--",
+			"bwrap", "--ro-bind", "/", "/", "--unshare-user", "--unshare-pid", "--proc", "/proc", "--dev", "/dev", "sh", "-c", "echo /proc/[0-9]*")
+		works := g == "web2"
+		expect(t, g+": bwrap: exit 0", res.Code == 0, works)
+		if works {
+			expect(t, g+": processes in it", strings.TrimSpace(string(res.Stdout)), "/proc/1 /proc/2")
+		}
+	}
+}
+
+func (d *debian) unitLimits(t *testing.T) {
+	if !v2(t, "memory") || !v2(t, "pids") {
+		return // the guest's hierarchy has no controllers there; docs/guide/limits.md says so
+	}
+	out := d.r.out("web1", "systemd-run", "--wait", "--pipe", "-q", "-p", "MemoryMax=32M", "-p", "TasksMax=17",
+		"sh", "-c", "cd /sys/fs/cgroup/$(cut -d: -f3 /proc/self/cgroup) && cat memory.max pids.max")
+	expect(t, "limits of a unit", strings.Join(strings.Fields(out), " "), "33554432 17")
 }
 
 func get(t *testing.T, url string) string {
