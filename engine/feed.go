@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"sync/atomic"
 
 	"vsl/engine/internal/sys"
 )
@@ -27,9 +28,10 @@ const (
 // Of anything else, as a terminal, what was read stays read.
 type feed struct {
 	from  io.Reader
-	to    *os.File // our end of the command's pipe
-	fd    int      // to's
-	stop  int      // the event that ends it
+	to    *os.File    // our end of the command's pipe
+	fd    int         // to's
+	stop  int         // the event that ends it
+	over  atomic.Bool // set before stop
 	done  chan struct{}
 	buf   []byte
 	given int   // bytes that were read of a file
@@ -92,15 +94,18 @@ func (f *feed) wait(from int, in, room int16) error {
 }
 
 func (f *feed) fromFile(from int) error {
-	for moved := 0; ; {
-		if err := f.wait(-1, 0, sys.PollOut); err != nil {
-			return err
-		}
+	for moved := 0; !f.over.Load(); {
 		n, err := sys.Splice(f.fd, from, pipeBulk)
 		if errors.Is(err, sys.EINVAL) {
 			return f.fromOther(from)
 		}
-		if err != nil && !errors.Is(err, sys.EAGAIN) || err == nil && n == 0 {
+		if errors.Is(err, sys.EAGAIN) {
+			if err := f.wait(-1, 0, sys.PollOut); err != nil {
+				return err
+			}
+			continue
+		}
+		if err != nil || n == 0 {
 			return err
 		}
 		f.given += n
@@ -109,6 +114,7 @@ func (f *feed) fromFile(from int) error {
 		}
 		moved += n
 	}
+	return errStopped
 }
 
 func (f *feed) fromPipe(from int) error {
@@ -132,18 +138,19 @@ func (f *feed) fromPipe(from int) error {
 		}
 	}
 	_ = sys.SetPipeSize(f.fd, pipeBulk)
-	for {
-		if err := f.wait(from, sys.PollIn, 0); err != nil {
-			return err
-		}
+	for !f.over.Load() {
 		n, err := sys.Splice(f.fd, from, pipeBulk)
 		if errors.Is(err, sys.EAGAIN) {
-			err, n = f.wait(-1, 0, sys.PollOut), 1
+			if err = f.wait(from, sys.PollIn, 0); err == nil {
+				err = f.wait(-1, 0, sys.PollOut)
+			}
+			n = 1
 		}
 		if err != nil || n == 0 {
 			return err
 		}
 	}
+	return errStopped
 }
 
 // tee gives the command a copy of what is next in the caller's pipe; 0 is its end.
@@ -219,6 +226,7 @@ func (f *feed) buffer() []byte {
 // finish ends the feed when the command has ended and gives back what it did not
 // take. A reader that is not a file may go on waiting: nothing of ours does.
 func (f *feed) finish() error {
+	f.over.Store(true)
 	sys.SetEvent(f.stop)
 	file, ok := f.from.(*os.File)
 	if !ok {

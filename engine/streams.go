@@ -30,6 +30,7 @@ type streams struct {
 	in        *feed
 	outs      []*outlet
 	cancel    int           // an event; -1 where there is no output to copy
+	late      int           // likewise
 	ended     chan struct{} // by close
 	started   bool
 	abandoned bool // something of ours copies on
@@ -39,7 +40,7 @@ type streams struct {
 
 // connect makes the pipes for a command whose user has these ids on the host.
 func connect(in io.Reader, out, errOut io.Writer, uid, gid int) (s *streams, err error) {
-	s = &streams{cancel: -1, ended: make(chan struct{})}
+	s = &streams{cancel: -1, late: -1, ended: make(chan struct{})}
 	if !nothing(in) {
 		r, w, err := sys.NewPipe(uid, gid)
 		if err != nil {
@@ -58,7 +59,10 @@ func connect(in io.Reader, out, errOut io.Writer, uid, gid int) (s *streams, err
 			s.child[2] = s.child[1] // so that what is printed keeps its order
 		default:
 			if s.cancel < 0 {
-				if s.cancel, err = sys.NewEvent(); err != nil {
+				if s.cancel, err = sys.NewEvent(); err == nil {
+					s.late, err = sys.NewEvent()
+				}
+				if err != nil {
 					return s, sys.Op("make", "an event", err)
 				}
 			}
@@ -67,7 +71,7 @@ func connect(in io.Reader, out, errOut io.Writer, uid, gid int) (s *streams, err
 				return s, err
 			}
 			s.child[1+i] = os.NewFile(uintptr(pw), "pipe")
-			s.outs = append(s.outs, newOutlet(w, r, s.cancel))
+			s.outs = append(s.outs, newOutlet(w, r, s.cancel, s.late))
 		}
 	}
 	return s, nil
@@ -182,7 +186,9 @@ func (s *streams) close() {
 	if s.in != nil {
 		sys.CloseFD(s.in.stop)
 	}
-	if s.cancel >= 0 {
-		sys.CloseFD(s.cancel)
+	for _, event := range []int{s.cancel, s.late} {
+		if event >= 0 {
+			sys.CloseFD(event)
+		}
 	}
 }
