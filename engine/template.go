@@ -53,10 +53,19 @@ func (e *Engine) BuildTemplate(ctx context.Context, t *Template, flow Flow) (*ro
 	}
 	tm, err := e.templates().Build(ctx, t.Name, t.source(), t.Build, customize, progress)
 	if err != nil {
-		return nil, fmt.Errorf("template %s: %w", t.Name, err)
+		return nil, t.failed(err)
 	}
 	progress("done", 0, 0)
 	return tm, nil
+}
+
+// failed says of which template an error is, and where that is declared.
+func (t *Template) failed(err error) error {
+	err = fmt.Errorf("template %s: %w", t.Name, err)
+	if p := t.Pos.String(); p != "" {
+		err = fmt.Errorf("%s: %w", p, err)
+	}
+	return err
 }
 
 // EnsureTemplate is BuildTemplate for who only wants it to be there.

@@ -105,6 +105,7 @@ type Source struct {
 	Packages []string `json:"packages,omitempty"` // debian
 	Path     string   `json:"path,omitempty"`     // tar: absolute
 	SHA256   string   `json:"sha256,omitempty"`   // tar: wanted digest in hex, or ""
+	MaxSize  int64    `json:"max_size,omitempty"` // tar: bytes that its files may hold; 0 is 16 GiB
 	Template string   `json:"template,omitempty"` // template: another template's name
 }
 

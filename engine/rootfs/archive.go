@@ -22,7 +22,7 @@ func tarTree(ctx context.Context, t *Template, progress Progress) error {
 	defer func() { _ = f.Close() }()
 	sum := sha256.New()
 	in := &countReader{r: io.TeeReader(f, sum)}
-	err = Unpack(ctx, in, t.RootFS(), func(int64) { progress("unpacking", in.n, st.Size()) })
+	err = Unpack(ctx, in, t.RootFS(), src.MaxSize, func(int64) { progress("unpacking", in.n, st.Size()) })
 	if err != nil {
 		return err
 	}

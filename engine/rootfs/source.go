@@ -31,6 +31,7 @@ type Source struct {
 	Packages []string `json:"packages,omitempty"`
 	Path     string   `json:"path,omitempty"`
 	SHA256   string   `json:"sha256,omitempty"`
+	MaxSize  int64    `json:"max_size,omitempty"`
 	Template string   `json:"template,omitempty"`
 }
 
@@ -75,6 +76,7 @@ func (s *Store) Key(src Source, buildKey string) (string, error) {
 	default:
 		return "", sys.Op("make template", src.Kind, fmt.Errorf("unknown kind of source"))
 	}
+	src.MaxSize = 0 // bounds what comes of it, and changes nothing
 	j, err := json.Marshal(src)
 	if err != nil {
 		return "", err

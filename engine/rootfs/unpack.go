@@ -2,9 +2,6 @@ package rootfs
 
 import (
 	"archive/tar"
-	"bufio"
-	"bytes"
-	"compress/bzip2"
 	"context"
 	"errors"
 	"fmt"
@@ -13,10 +10,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/klauspost/compress/gzip"
-	"github.com/klauspost/compress/zstd"
-	"github.com/ulikunitz/xz"
-
 	"vsl/engine/internal/sys"
 )
 
@@ -24,18 +17,17 @@ import (
 // 65,536 of them.
 const maxID = 65535
 
-// zstdWindow bounds the memory that an archive can make us take.
-const zstdWindow = 512 << 20
-
 // Unpack puts the tar archive in r, plain or compressed with gzip, xz, zstd or
 // bzip2, into the folder dir. The archive may be hostile: nothing outside dir is
 // touched whatever its names and links say. An entry is looked up as by a
 // process that has dir as its root, so that a link to /etc means dir/etc; a name
 // with ".." is refused. Of extended attributes user.* and file capabilities are
 // kept; device nodes and sockets are left out, as no guest may have them; a
-// later entry replaces an earlier one of that name. progress, which may be nil,
-// is told the unpacked bytes. After an error the caller removes dir.
-func Unpack(ctx context.Context, r io.Reader, dir string, progress func(bytes int64)) error {
+// later entry replaces an earlier one of that name. What is only zeros becomes a
+// hole. maxSize bounds what the files hold together, holes included; 0 is
+// DefaultMaxSize. progress, which may be nil, is told the unpacked bytes. After
+// an error the caller removes dir.
+func Unpack(ctx context.Context, r io.Reader, dir string, maxSize int64, progress func(bytes int64)) error {
 	in, err := decompress(r)
 	if err != nil {
 		return sys.Op("unpack", "archive", err)
@@ -46,7 +38,7 @@ func Unpack(ctx context.Context, r io.Reader, dir string, progress func(bytes in
 		return sys.Op("open", dir, err)
 	}
 	defer sys.Close(root)
-	u := &unpacker{ctx: ctx, root: root, parent: -1, progress: progress}
+	u := &unpacker{ctx: ctx, root: root, parent: -1, budget: newBudget(dir, maxSize), progress: progress}
 	defer func() { sys.Close(u.parent) }()
 	t := tar.NewReader(in)
 	for {
@@ -66,41 +58,14 @@ func Unpack(ctx context.Context, r io.Reader, dir string, progress func(bytes in
 	}
 }
 
-// decompress finds out how r is compressed.
-func decompress(r io.Reader) (io.ReadCloser, error) {
-	b := bufio.NewReaderSize(r, 1<<20)
-	magic, err := b.Peek(6)
-	if err != nil && err != io.EOF {
-		return nil, err
-	}
-	switch {
-	case bytes.HasPrefix(magic, []byte{0x1f, 0x8b}):
-		return gzip.NewReader(b)
-	case bytes.HasPrefix(magic, []byte("\xfd7zXZ\x00")):
-		x, err := xz.NewReader(b)
-		if err != nil {
-			return nil, err
-		}
-		return io.NopCloser(x), nil
-	case bytes.HasPrefix(magic, []byte{0x28, 0xb5, 0x2f, 0xfd}):
-		z, err := zstd.NewReader(b, zstd.WithDecoderMaxWindow(zstdWindow))
-		if err != nil {
-			return nil, err
-		}
-		return z.IOReadCloser(), nil
-	case bytes.HasPrefix(magic, []byte("BZh")):
-		return io.NopCloser(bzip2.NewReader(b)), nil
-	}
-	return io.NopCloser(b), nil
-}
-
 type unpacker struct {
 	ctx      context.Context
 	root     int
 	parent   int    // the folder of the entry before, and its name
 	parentOf string // valid while parent >= 0
 	dirs     []*tar.Header
-	bytes    int64
+	budget   budget
+	buf      []byte
 	progress func(int64)
 }
 
@@ -134,6 +99,9 @@ func (u *unpacker) entry(h *tar.Header, data io.Reader) error {
 	}
 	if h.Typeflag != tar.TypeLink && (h.Uid < 0 || h.Uid > maxID || h.Gid < 0 || h.Gid > maxID) {
 		return fmt.Errorf("owner %d:%d does not fit a guest's ids 0..%d", h.Uid, h.Gid, maxID)
+	}
+	if err := u.budget.entry(name, h); err != nil {
+		return err
 	}
 	if name == "." {
 		if h.Typeflag == tar.TypeDir {
@@ -295,33 +263,11 @@ func (u *unpacker) file(parent int, base string, h *tar.Header, data io.Reader) 
 		return err
 	}
 	defer sys.Close(fd)
-	if _, err := io.CopyBuffer(&fdWriter{fd, u}, onlyReader{data}, make([]byte, 256<<10)); err != nil {
+	w := &sparseWriter{fd: fd, u: u}
+	if err := w.copy(data, h.Size); err != nil {
 		return err
 	}
 	return setMeta(fd, h, true)
-}
-
-// fdWriter writes to a descriptor, reports progress and stops with its context.
-type fdWriter struct {
-	fd int
-	u  *unpacker
-}
-
-// onlyReader hides a WriterTo, which would not use our buffer.
-type onlyReader struct{ io.Reader }
-
-func (w *fdWriter) Write(p []byte) (int, error) {
-	if err := w.u.ctx.Err(); err != nil {
-		return 0, err
-	}
-	if err := sys.WriteAll(w.fd, p); err != nil {
-		return 0, err
-	}
-	w.u.bytes += int64(len(p))
-	if w.u.progress != nil {
-		w.u.progress(w.u.bytes)
-	}
-	return len(p), nil
 }
 
 // setMeta gives an open file or folder what its header says. A change of owner

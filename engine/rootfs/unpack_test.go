@@ -156,7 +156,7 @@ func TestUnpackHostile(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			in, outside := cell(t)
-			err := Unpack(context.Background(), bytes.NewReader(makeTar(t, c.ents(outside)...)), in, nil)
+			err := Unpack(context.Background(), bytes.NewReader(makeTar(t, c.ents(outside)...)), in, 0, nil)
 			got := strings.ReplaceAll(strings.Join(listing(t, in), " "), outside, "OUT")
 			if (err != nil) != (c.want == "error") || (err == nil && got != c.want) {
 				t.Errorf("Unpack gave %v and %q, want %q", err, got, c.want)
@@ -204,13 +204,13 @@ func TestUnpackCompressed(t *testing.T) {
 	for name, f := range pack {
 		t.Run(name, func(t *testing.T) {
 			in, _ := cell(t)
-			if err := Unpack(context.Background(), bytes.NewReader(f()), in, nil); err != nil {
+			if err := Unpack(context.Background(), bytes.NewReader(f()), in, 0, nil); err != nil {
 				t.Fatal(err)
 			}
 			if got := listing(t, in); !slices.Equal(got, []string{"a=hello"}) {
 				t.Errorf("unpacked %v", got)
 			}
-			if err := Unpack(context.Background(), bytes.NewReader(f()[:len(f())/2]), in, nil); err == nil && name != "plain" {
+			if err := Unpack(context.Background(), bytes.NewReader(f()[:len(f())/2]), in, 0, nil); err == nil && name != "plain" {
 				t.Error("half an archive is no error")
 			}
 		})
@@ -236,7 +236,7 @@ func TestUnpackMeta(t *testing.T) {
 		ent{typ: tar.TypeReg, name: "d/suid", data: "x", edit: edit(0o6755, map[string]string{
 			"security.capability": capability, "user.note": "n", "trusted.overlay.opaque": "y", "security.selinux": "z"})},
 		ent{typ: tar.TypeSymlink, name: "d/l", data: "suid", edit: edit(0o777, nil)},
-	)), in, nil)
+	)), in, 0, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -265,7 +265,7 @@ func TestUnpackCancelled(t *testing.T) {
 	in, _ := cell(t)
 	ctx, cancel := context.WithCancel(context.Background())
 	data := makeTar(t, reg("a", strings.Repeat("x", 1<<20)), reg("b", strings.Repeat("x", 1<<20)))
-	err := Unpack(ctx, bytes.NewReader(data), in, func(int64) { cancel() })
+	err := Unpack(ctx, bytes.NewReader(data), in, 0, func(int64) { cancel() })
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("Unpack gave %v", err)
 	}
@@ -307,7 +307,7 @@ func FuzzUnpack(f *testing.F) {
 		if len(data) == 0 {
 			data = randomTar(t, seed, outside)
 		}
-		_ = Unpack(context.Background(), bytes.NewReader(data), in, nil)
+		_ = Unpack(context.Background(), bytes.NewReader(data), in, 0, nil)
 		if o := listing(t, outside); !slices.Equal(o, []string{"secret=secret"}) {
 			t.Errorf("outside has %v", o)
 		}

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"path/filepath"
 
@@ -37,9 +38,15 @@ var DebianSchema = &Schema{Name: "debian", Doc: "A Debian or Ubuntu root made by
 // TarSchema is tar {}.
 var TarSchema = &Schema{Name: "tar", Doc: "A root unpacked from an archive (plain, gz, xz, zst).", Keys: []Key{
 	{Name: "path", Type: String, Required: true, Doc: "the archive, relative to the recipe's folder"},
-	{Name: "sha256", Type: String, Doc: "the archive's digest, checked before unpacking", Check: func(v any) error {
+	{Name: "sha256", Type: String, Doc: "the archive's digest: with another one there is no template", Check: func(v any) error {
 		if !sha256RE().MatchString(v.(string)) {
 			return fmt.Errorf("%q is not 64 hexadecimal digits", v)
+		}
+		return nil
+	}},
+	{Name: "max_size", Type: Size, Default: "16G", Doc: "what the files in it may hold together, holes included", Check: func(v any) error {
+		if v.(int64) <= 0 {
+			return errors.New("must be more than 0")
 		}
 		return nil
 	}},
@@ -92,7 +99,7 @@ func (d *Decoder) Tar(arg lua.LValue) *engine.Source {
 		src.Path = string(arg)
 	case *lua.LTable:
 		v := d.Table(TarSchema, at, arg)
-		src.Path, src.SHA256 = Get[string](v, "path"), Get[string](v, "sha256")
+		src.Path, src.SHA256, src.MaxSize = Get[string](v, "path"), Get[string](v, "sha256"), Get[int64](v, "max_size")
 	default:
 		d.Failf(at, "", "must be a path or a table, not %s", Describe(arg))
 	}
@@ -122,6 +129,7 @@ func Anonymous(src engine.Source, pos engine.Pos) *engine.Template {
 	if src.Kind == "host" {
 		return &engine.Template{Name: "host", From: src, Pos: pos}
 	}
+	src.MaxSize = 0 // says nothing of what it is
 	data, err := json.Marshal(src)
 	if err != nil { // strings only: cannot happen
 		data = []byte(src.Kind)

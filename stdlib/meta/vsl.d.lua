@@ -41,7 +41,8 @@
 --- A root unpacked from an archive (plain, gz, xz, zst).
 ---@class vsl.tar
 ---@field path string the archive, relative to the recipe's folder
----@field sha256? string the archive's digest, checked before unpacking
+---@field sha256? string the archive's digest: with another one there is no template
+---@field max_size? integer|string what the files in it may hold together, holes included (default 16G)
 
 --- Bounds what a guest may use.
 ---@class vsl.limit

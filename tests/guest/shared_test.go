@@ -282,3 +282,38 @@ guest "copy" { template = box, clone = "copy", command = { "sleep", "infinity" }
 		t.Errorf("%d files with set-user-id: %v", found, err)
 	}
 }
+
+// A small archive that says it is large is refused with its place in the recipe,
+// and leaves nothing.
+func TestArchiveIsBounded(t *testing.T) {
+	r := newRoot(t)
+	runHost(t, "truncate", "-s", "3G", filepath.Join(r.src, "hole"))
+	runHost(t, "tar", "-C", r.src, "--sparse", "-cf", filepath.Join(r.src, "bomb.tar"), "hole")
+	recipe := func(more string) string {
+		return r.recipe(`
+template "bomb" { from = tar { path = "bomb.tar"` + more + ` } }`)
+	}
+	r.fails(1, []string{"recipe.lua:3", "bomb", "max_size", "1GiB"}, "template", "build", recipe(`, max_size = "1G"`))
+	r.fails(2, []string{"recipe.lua:3", "max_size", "more than 0"}, "check", recipe(`, max_size = 0`))
+	r.must("template", "build", recipe(""))
+	var used int64
+	for _, p := range []string{"templates/bomb-*/rootfs/hole", "templates/.tmp-*"} {
+		found, err := filepath.Glob(filepath.Join(r.dir, p))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range found {
+			var st unix.Stat_t
+			if err := unix.Stat(f, &st); err != nil {
+				t.Fatal(err)
+			}
+			used += st.Blocks * 512
+			if !strings.HasSuffix(f, "/hole") || st.Size != 3<<30 {
+				t.Errorf("%s has %d bytes", f, st.Size)
+			}
+		}
+	}
+	if used > 1<<20 {
+		t.Errorf("the archive takes %d bytes of disk", used)
+	}
+}

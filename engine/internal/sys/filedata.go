@@ -163,6 +163,26 @@ func WriteAll(fd int, p []byte) error {
 	return nil
 }
 
+// WriteAllAt writes all of p at an offset.
+func WriteAllAt(fd int, p []byte, off int64) error {
+	for len(p) > 0 {
+		n, err := unix.Pwrite(fd, p, off)
+		if err == EINTR {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		p, off = p[n:], off+int64(n)
+	}
+	return nil
+}
+
+// Truncate sets the size of an open file.
+func Truncate(fd int, size int64) error {
+	return Retry(func() error { return unix.Ftruncate(fd, size) })
+}
+
 // DropCache takes a file's clean pages out of the page cache where nobody uses
 // them (posix_fadvise(2), POSIX_FADV_DONTNEED).
 func DropCache(fd int) error { return unix.Fadvise(fd, 0, 0, unix.FADV_DONTNEED) }
