@@ -1,6 +1,7 @@
 package rootfs
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 
@@ -52,6 +53,9 @@ func (o *OpenRoot) layerBinds(place, userns int) error {
 			sys.Option{Key: "source", Value: "vsl"},
 			sys.Option{Key: "lowerdir", Value: fdPath(o.binds[i]) + ":" + fdPath(empty)},
 		)
+		if errors.Is(err, sys.ENODEV) {
+			return &sys.OpError{Op: "bind", Target: b.Source, Err: err, Hint: "host() needs overlay: modprobe overlay, or a template of another source"}
+		}
 		if err != nil {
 			return err
 		}

@@ -211,7 +211,7 @@ func TestUnpackBoundsItsDecoders(t *testing.T) {
 		"large":          {pack(gb1, data), "dictionary"},
 		"large one last": {append(pack(mb1, data[:half]), pack(gb1, data[half:])...), "dictionary"},
 		"zstd":           {zst, "window"},
-		"xz(1)": {byXZ(t, data), ""},
+		"xz(1)":          {byXZ(t, data), ""},
 	} {
 		in, _ := cell(t)
 		err := Unpack(context.Background(), bytes.NewReader(tt.in), in, 0, nil)
