@@ -26,6 +26,11 @@ func TestReplOnATerminal(t *testing.T) {
 		s.keys(key)
 		time.Sleep(fixture.Scaled(30 * time.Millisecond))
 	}
+	gaveUp := func() { // what is typed before the new prompt is there would be one key with C-c
+		t.Helper()
+		s.keys("C-c")
+		s.shows("\nvsl>\n")
+	}
 	typed := func(line string) {
 		t.Helper()
 		types(line, "Enter")
@@ -48,7 +53,7 @@ func TestReplOnATerminal(t *testing.T) {
 	s.shows("guests.term")
 	types(":shutd", "Tab")
 	s.shows("guests.term:shutdown")
-	s.keys("C-c")
+	gaveUp()
 
 	// up stops in the flow, where a local is read and set
 	step(`up "term"`, "stopped in term: run: breakpoint()")
@@ -67,10 +72,12 @@ func TestReplOnATerminal(t *testing.T) {
 	typed(`while true do end`)
 	s.keys("C-c")
 	s.shows("interrupted")
+	s.shows("\nvsl>\n")
 	step(`"a" .. "b"`, `"ab"`)
 	s.keys("Up")
 	s.shows("vsl> \"a\" .. \"b\"\n\n")
 	s.keys("C-e")
+	time.Sleep(fixture.Scaled(30 * time.Millisecond))
 	typed(` .. "c"`)
 	s.shows(`"abc"`)
 
@@ -81,7 +88,7 @@ func TestReplOnATerminal(t *testing.T) {
 	s.shows(".help says more")
 	s.keys("Up") // history is kept
 	s.shows(`.quit`)
-	s.keys("C-c")
+	gaveUp()
 	step(`down "term"`, "vsl>")
 	step(`.ls`, "stopped")
 	typed(`.quit`)

@@ -24,10 +24,6 @@ type Config struct {
 	Output io.Writer     // the run script's terminal output, with the @vm lines
 }
 
-// tcgCPUs are the processors of an emulated machine. There is a machine for each
-// processor of the host already, and one processor is emulated faster than two.
-const tcgCPUs = "1"
-
 // Result is how a machine ended.
 type Result struct {
 	Accel   string        // kvm or tcg
@@ -76,14 +72,14 @@ func Console(dir string, lines int) string {
 }
 
 func qemuArgs(img Image, accel, disk, console string) []string {
-	cpu, smp := "max", tcgCPUs
+	cpu := "max"
 	if accel == "kvm" {
-		cpu, smp = "host", "2"
+		cpu = "host"
 	} else {
 		accel = "tcg,thread=multi"
 	}
 	args := []string{
-		"-accel", accel, "-cpu", cpu, "-M", "q35", "-smp", smp, "-m", "2048",
+		"-accel", accel, "-cpu", cpu, "-M", "q35", "-smp", "2", "-m", "2048",
 		"-nodefaults", "-no-user-config", "-no-reboot", "-display", "none", "-nic", "none",
 		"-kernel", img.Kernel, "-initrd", img.Initrd,
 		"-append", "console=ttyS0 panic=-1 loglevel=4 mitigations=off random.trust_cpu=on " +
