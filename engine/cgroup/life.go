@@ -182,7 +182,7 @@ func (g *Group) Remove() error {
 			return err
 		}
 		// Fails while other contexts are there, which is what is wanted.
-		if err := os.Remove(filepath.Join(root, g.base)); err == nil && root == g.layout.Unified {
+		if err := os.Remove(filepath.Join(root, g.base)); (err == nil || gone(err)) && root == g.layout.Unified {
 			removeHelpers(filepath.Join(root, helpers(g.base)))
 		}
 	}
