@@ -206,6 +206,15 @@ func (a *audit) limits(context.Context, *spawn.Join) error {
 	bound("cpu time", l.CPU != nil, cpu)
 	bound("cpus", l.CPUSet != nil, set)
 	bound("processes", l.Pids != nil, words(l.Pids, " tasks"))
+	if a.g.run.OwnNet {
+		return nil
+	}
+	u, err := socketUsage(grp)
+	if err != nil || u == nil {
+		return err
+	}
+	bound("sockets", u.Bounds.Sockets != ipbind.Unbounded, fmt.Sprint(u.Bounds.Sockets))
+	bound("ports", u.Bounds.Ports != ipbind.Unbounded, fmt.Sprint(u.Bounds.Ports))
 	return nil
 }
 

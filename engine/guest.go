@@ -130,7 +130,10 @@ func (g *guest) Usage(s *Status) error {
 		return err
 	}
 	s.Usage = &u
-	return nil
+	if !g.run.OwnNet {
+		s.Sockets, err = socketUsage(grp)
+	}
+	return err
 }
 
 // create writes down a new guest: its xid is its own from here on. Its undo is
@@ -204,6 +207,11 @@ func (g *guest) setLimits(l Limits) error {
 		}
 	}
 	merged := before.merge(l)
+	if grp.Exists() && merged.bounds() != before.bounds() {
+		if err := boundSockets(grp, g.spec.Name, merged, g.run.Net != nil && !g.run.OwnNet); err != nil {
+			return err
+		}
+	}
 	if equalJSON(merged, before) {
 		return nil
 	}
@@ -262,6 +270,9 @@ func (e *Engine) restoreLimits(name string, l *Limits, doomed bool) error {
 	}
 	if grp.Exists() && !doomed {
 		if err := grp.Apply(l.Lifting(rec.Spec.Limits).Limits); err != nil {
+			return err
+		}
+		if err := boundSockets(grp, name, *l, false); err != nil {
 			return err
 		}
 	}

@@ -37,6 +37,12 @@ func (l Limits) merge(o Limits) Limits {
 	if o.Sched != nil {
 		l.Sched = o.Sched
 	}
+	if o.Sockets != nil {
+		l.Sockets = o.Sockets
+	}
+	if o.Ports != nil {
+		l.Ports = o.Ports
+	}
 	return l
 }
 
@@ -53,6 +59,12 @@ func (l Limits) Lifting(old Limits) Limits {
 	lift(&l.Swap, old.Swap)
 	if l.Pids == nil && old.Pids != nil {
 		l.Pids = ptr[int64](DefaultPids)
+	}
+	if l.Sockets == nil && old.Sockets != nil {
+		l.Sockets = ptr[int64](DefaultSockets)
+	}
+	if l.Ports == nil && old.Ports != nil {
+		l.Ports = ptr[int64](DefaultPorts)
 	}
 	if l.CPU == nil && old.CPU != nil {
 		l.CPU = ptr[float64](cgroup.Unlimited)

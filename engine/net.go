@@ -79,7 +79,7 @@ func (g *guest) confine(n Net) error {
 	if fixed, err := g.netFixed(n); fixed || err != nil {
 		return err
 	}
-	cfg := ipbind.Config{XID: g.rec.XID, Loopback: netdev.Loopback4(g.rec.XID)}
+	cfg := ipbind.Config{XID: g.rec.XID, Loopback: netdev.Loopback4(g.rec.XID), Bounds: g.rec.Spec.Limits.bounds()}
 	for _, a := range n.Addrs {
 		p, err := a.prefix()
 		if err != nil {

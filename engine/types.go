@@ -10,6 +10,7 @@ import (
 
 	"vsl/engine/cgroup"
 	"vsl/engine/internal/sys"
+	"vsl/engine/ipbind"
 )
 
 // Pos is where in a recipe something was declared. The zero value is nowhere.
@@ -116,6 +117,8 @@ type Limits struct {
 	Rlimits map[string]Rlimit `json:"rlimits,omitempty"` // "nofile" to its values
 	Nice    *int              `json:"nice,omitempty"`    // -20..19
 	Sched   *Sched            `json:"sched,omitempty"`
+	Sockets *int64            `json:"sockets,omitempty"` // TCP, UDP and ping; those that it accepted are not among them
+	Ports   *int64            `json:"ports,omitempty"`   // sockets that hold a port
 }
 
 // Rlimit is a resource limit of each process (getrlimit(2)); -1 is infinity.
@@ -324,6 +327,7 @@ type Status struct {
 	Processes int           `json:"processes,omitempty"`
 	Limits    *Limits       `json:"limits,omitempty"`
 	Usage     *cgroup.Usage `json:"usage,omitempty"`
+	Sockets   *ipbind.Use   `json:"sockets,omitempty"` // of a guest on the host's network
 	Ready     bool          `json:"ready"`
 	Pool      string        `json:"pool,omitempty"`
 	Spare     bool          `json:"spare,omitempty"` // its pool has become smaller

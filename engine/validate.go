@@ -122,6 +122,12 @@ func (v *validator) limits(s *Spec) {
 	}
 	atLeast("swap", l.Swap, 0)
 	atLeast("pids", l.Pids, 1)
+	for key, p := range map[string]*int64{"sockets": l.Sockets, "ports": l.Ports} {
+		atLeast(key, p, 0)
+		if p != nil && s.Net.mode() == "none" {
+			v.fail(s, "limit."+key, "with ip or net = \"bind\"", "limit.%s is for guests on the host's network", key)
+		}
+	}
 	if l.CPU != nil && *l.CPU != -1 && (*l.CPU < 0.01 || *l.CPU > 4096) {
 		v.fail(s, "limit.cpu", "cores, as in 0.5, or a share, as in \"50%\"", "limit.cpu is %g", *l.CPU)
 	}

@@ -24,7 +24,7 @@ func (a *app) limitCommand() *cobra.Command {
 			"vsl up or vsl restart, which puts back what the recipe says; vsl plan shows that it would. Without\n" +
 			"values it shows limits, use and hits.\n" +
 			"Keys are those of limit in a recipe: memory, memory_high, swap (256M), cpu (0.5 or 50%), cpu_burst\n" +
-			"(10ms), cpu_weight, io_weight (1..10000), cpuset (0-1,4), pids, oom_group (true), nice, sched\n" +
+			"(10ms), cpu_weight, io_weight (1..10000), cpuset (0-1,4), pids, sockets, ports, oom_group (true), nice, sched\n" +
 			"(fifo:10), rlimits.nofile (1024 or 1024:4096), io (/dev/vda,read_bps=10M,write_iops=100).\n" +
 			"The value unlimited takes a limit away.",
 		Example: "  vsl limit web1 memory=512M cpu=50%\n  vsl limit web1",
@@ -61,7 +61,7 @@ func (a *app) runLimit(ctx context.Context, name string, pairs []string, json bo
 		if err != nil {
 			return err
 		}
-		check := &engine.Spec{Name: g.Name(), Template: g.Spec().Template, Limits: l}
+		check := &engine.Spec{Name: g.Name(), Template: g.Spec().Template, Net: g.Spec().Net, Limits: l}
 		if err := engine.Validate([]*engine.Spec{check}); err != nil {
 			return err
 		}
@@ -75,10 +75,11 @@ func (a *app) runLimit(ctx context.Context, name string, pairs []string, json bo
 	}
 	if json {
 		return a.ui.json(struct {
-			Name   string         `json:"name"`
-			Limits *engine.Limits `json:"limits"`
-			Usage  *cgroup.Usage  `json:"usage"`
-		}{s.Name, s.Limits, s.Usage})
+			Name    string            `json:"name"`
+			Limits  *engine.Limits    `json:"limits"`
+			Usage   *cgroup.Usage     `json:"usage"`
+			Sockets *engine.SocketUse `json:"sockets,omitempty"`
+		}{s.Name, s.Limits, s.Usage, s.Sockets})
 	}
 	rows := [][]string{{"WHAT", "LIMIT", "USED", "HITS"}}
 	for _, r := range limitRows(s) {
@@ -98,6 +99,8 @@ var limitKeys = map[string]func(l *engine.Limits, v string) error{
 	"cpu_weight":  func(l *engine.Limits, v string) error { return set(&l.CPUWeight, v, parseWeight) },
 	"cpuset":      func(l *engine.Limits, v string) error { return set(&l.CPUSet, v, parseCPUSet) },
 	"pids":        func(l *engine.Limits, v string) error { return set(&l.Pids, v, parseCount) },
+	"sockets":     func(l *engine.Limits, v string) error { return set(&l.Sockets, v, parseCount) },
+	"ports":       func(l *engine.Limits, v string) error { return set(&l.Ports, v, parseCount) },
 	"io_weight":   func(l *engine.Limits, v string) error { return set(&l.IOWeight, v, parseWeight) },
 	"oom_group":   func(l *engine.Limits, v string) error { return set(&l.OOMGroup, v, strconv.ParseBool) },
 	"nice":        func(l *engine.Limits, v string) error { return set(&l.Nice, v, parseInt) },

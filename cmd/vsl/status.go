@@ -170,6 +170,7 @@ func limitRows(s engine.Status) []limitRow {
 		rows[2].hits = hit(u.Hits.Throttled, "throttled %d times")
 		rows[3].hits = hit(u.Hits.Pids, "%d forks refused")
 	}
+	rows = append(rows, socketLimits(l, s.Sockets)...)
 	rows = append(rows, socketRow(l, s.Usage))
 	rows = append(rows, otherLimits(l)...)
 	out := rows[:0]
@@ -196,6 +197,27 @@ func socketRow(l engine.Limits, u *cgroup.Usage) limitRow {
 		r.limit = "in memory"
 	}
 	return r
+}
+
+// socketLimits are shown as they are kept: a guest that sets none has some too.
+func socketLimits(l engine.Limits, u *engine.SocketUse) []limitRow {
+	sockets, ports := limitRow{name: "sockets", limit: count(l.Sockets)}, limitRow{name: "ports", limit: count(l.Ports)}
+	if u == nil {
+		return []limitRow{sockets, ports}
+	}
+	bound := func(n uint32) string {
+		if n == engine.NoSocketBound {
+			return "unlimited"
+		}
+		return plain(int64(n))
+	}
+	sockets.limit, sockets.used = bound(u.Bounds.Sockets), plain(int64(u.Held.Sockets))
+	ports.limit, ports.used = bound(u.Bounds.Ports), plain(int64(u.Held.Ports))
+	if u.Lingering > 0 {
+		ports.used += fmt.Sprintf(", and %d given back a while ago", u.Lingering)
+	}
+	sockets.hits, ports.hits = hit(int64(u.Refused.Sockets), "%d sockets refused"), hit(int64(u.Refused.Ports), "%d ports refused")
+	return []limitRow{sockets, ports}
 }
 
 // otherLimits are those that nothing is counted for.

@@ -35,6 +35,9 @@ type reply struct {
 	Text  string
 }
 
+// passFD is a UNIX socket to the test, by which an agent hands over descriptors.
+const passFD = 3
+
 const agentEnv = "VSL_IPBIND_AGENT"
 
 // agentMain serves requests on stdin until it is closed.
@@ -93,6 +96,14 @@ func (q *request) do() (n int, text string, err error) {
 		return q.connections()
 	case "stream":
 		return q.stream()
+	case "hold":
+		return q.hold()
+	case "out":
+		return 0, "", q.out()
+	case "drop":
+		return 0, "", drop()
+	case "pass":
+		return 0, "", unix.Sendmsg(passFD, []byte("x"), unix.UnixRights(q.FD), nil, 0)
 	case "churn":
 		return 0, "", q.churn()
 	case "socketpair":

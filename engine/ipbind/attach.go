@@ -166,6 +166,12 @@ func (s *set) configure(cgroup int, a *addresses) error {
 		return err
 	}
 	a.Group, a.Level = id, uint32(level)
+	if a.Low, a.High, err = ephemeral(); err != nil {
+		return err
+	}
+	if err := s.startCounting(cgroup, id); err != nil {
+		return fmt.Errorf("count sockets: %w", err)
+	}
 	return s.maps[configMap].Update(id, a, ebpf.UpdateExist)
 }
 

@@ -35,7 +35,7 @@ func TestChangeAddresses(t *testing.T) {
 	g := l.guest(0x1001, true, "198.51.100.5")
 	fd := l.group()
 	c := Config{CgroupFD: fd, XID: 0x1001, Loopback: netip.MustParseAddr("127.16.1.1"),
-		IP4: []netip.Addr{netip.MustParseAddr("198.51.100.6")}}
+		IP4: []netip.Addr{netip.MustParseAddr("198.51.100.6")}, Bounds: l.bounds}
 	if err := Attach(c); err != nil {
 		t.Fatal(err)
 	}
@@ -67,7 +67,7 @@ func TestAttachAgain(t *testing.T) {
 		}
 		closeAll(list)
 		again()
-		c := Config{CgroupFD: fd, Loopback: netip.MustParseAddr("127.16.2.1"), IP4: []netip.Addr{netip.MustParseAddr("198.51.100.6")}}
+		c := Config{CgroupFD: fd, Loopback: netip.MustParseAddr("127.16.2.1"), IP4: []netip.Addr{netip.MustParseAddr("198.51.100.6")}, Bounds: l.bounds}
 		if err := Attach(c); err != nil {
 			t.Fatal(err)
 		}

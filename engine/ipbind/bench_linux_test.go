@@ -15,6 +15,7 @@ var benchConfig = Config{
 	IP6:       []netip.Addr{netip.MustParseAddr("2001:db8::5")},
 	Loopback:  netip.MustParseAddr("127.16.1.1"),
 	Loopback6: netip.MustParseAddr("fd76:736c:6c6f::1001"),
+	Bounds:    Bounds{8192, 4096},
 }
 
 // groups makes n cgroups below one of the benchmark's own.

@@ -72,7 +72,11 @@
 //     before delivery, not with it, so a guest can race a datagram to a host
 //     service on the wildcard that shares its port (SO_REUSEADDR). TCP has no
 //     such race.
-//   - Ports: the ephemeral range is the host's, and all share it.
+//   - Ports: the ephemeral range is the host's, and all share it; Bounds says how
+//     much of it one context can take. listen and sendto on an unbound socket take a
+//     port of the host's wildcard, of the kernel's choice (the seccomp filter refuses
+//     IP_LOCAL_PORT_RANGE): as many as Bounds.Sockets. A socket of accept(2) is not
+//     counted; disconnected, it can be bound (then it counts) or listen (then not).
 //   - /proc/net and netlink show the host's sockets, addresses and routes, with
 //     the true addresses; IP_PKTINFO and IP_RECVERR show the private loopback.
 package ipbind
@@ -97,6 +101,7 @@ type Config struct {
 	IP6       []netip.Addr
 	Loopback  netip.Addr // 127.hi.lo.1 of the xid
 	Loopback6 netip.Addr // netdev.Loopback6 of the xid when IP6 is not empty; zero for none
+	Bounds    Bounds     // what it may have of the host's ports
 }
 
 func (c *Config) check() error {

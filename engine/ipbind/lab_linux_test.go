@@ -66,6 +66,7 @@ func errnoOrNil(e unix.Errno) error {
 // contexts are made. The thread that made it is thrown away after the test.
 type lab struct {
 	t      testing.TB
+	bounds Bounds // of the guests to come
 	base   string
 	groups []string
 	agents []*agent
@@ -106,7 +107,7 @@ func newLab(t testing.TB) *lab {
 		addAddr(t, fmt.Sprintf("2001:db8::%x", i))
 	}
 	settle(t)
-	l := &lab{t: t, base: filepath.Join(unified(t), fmt.Sprintf("vsl-test-%d", os.Getpid()))}
+	l := &lab{t: t, bounds: Bounds{8192, 4096}, base: filepath.Join(unified(t), fmt.Sprintf("vsl-test-%d", os.Getpid()))}
 	if err := os.MkdirAll(l.base, 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -214,7 +215,7 @@ func settle(t testing.TB) {
 // gives it the user namespace that a real guest has.
 func (l *lab) guest(xid int, userns bool, addrs ...string) *agent {
 	l.t.Helper()
-	c := Config{XID: xid, Loopback: netip.AddrFrom4([4]byte{127, byte(xid >> 8), byte(xid), 1})}
+	c := Config{XID: xid, Loopback: netip.AddrFrom4([4]byte{127, byte(xid >> 8), byte(xid), 1}), Bounds: l.bounds}
 	for _, s := range addrs {
 		if a := netip.MustParseAddr(s); a.Is4() {
 			c.IP4 = append(c.IP4, a)
@@ -271,6 +272,7 @@ type agent struct {
 	in  *json.Encoder
 	out *json.Decoder
 	end func()
+	got *os.File // the test's end of what the agent has as passFD
 }
 
 func (l *lab) agent(attr *syscall.SysProcAttr) *agent {
@@ -289,11 +291,19 @@ func (l *lab) agent(attr *syscall.SysProcAttr) *agent {
 	if err != nil {
 		l.t.Fatal(err)
 	}
-	if err := cmd.Start(); err != nil {
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
 		l.t.Fatal(err)
 	}
-	a := &agent{t: l.t, cmd: cmd, in: json.NewEncoder(in), out: json.NewDecoder(out)}
-	a.end = func() { in.Close(); cmd.Wait() }
+	got, pass := os.NewFile(uintptr(pair[0]), "got"), os.NewFile(uintptr(pair[1]), "pass")
+	cmd.ExtraFiles = []*os.File{pass}
+	err = cmd.Start()
+	pass.Close()
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	a := &agent{t: l.t, cmd: cmd, got: got, in: json.NewEncoder(in), out: json.NewDecoder(out)}
+	a.end = func() { in.Close(); cmd.Wait(); got.Close() }
 	l.agents = append(l.agents, a)
 	return a
 }

@@ -25,14 +25,18 @@ type addresses struct {
 	Steer uint32
 	Group uint64
 	Level uint32
-	_     uint32
-	Lo6   [16]byte
-	IP4   [MaxAddrs][4]byte
-	IP6   [MaxAddrs][16]byte
+
+	Sockets, Ports uint32
+	Low, High      uint32
+	_              uint32
+
+	Lo6 [16]byte
+	IP4 [MaxAddrs][4]byte
+	IP6 [MaxAddrs][16]byte
 }
 
 func (c *Config) addresses() *addresses {
-	a := &addresses{Lo4: c.Loopback.As4()}
+	a := &addresses{Lo4: c.Loopback.As4(), Sockets: c.Bounds.Sockets, Ports: c.Bounds.Ports}
 	if c.Loopback6.IsValid() {
 		a.Lo6 = c.Loopback6.As16()
 	}
@@ -95,6 +99,7 @@ var version = sync.OnceValue(func() string {
 const (
 	configMap  = iota // a context's addresses, found by its cgroup
 	socketsMap        // what is remembered of a socket, found by the socket
+	countsMap         // what a context has, found by its cgroup
 )
 
 const firstMap = 0x76736c51
@@ -114,7 +119,12 @@ var mapTable = [...]mapKind{
 	// The kernel wants to know the types of what it keeps with a socket.
 	socketsMap: {"s", ebpf.MapSpec{Type: ebpf.SkStorage, KeySize: 4, ValueSize: 8, Flags: noPrealloc,
 		Key: &btf.Int{Name: "int", Size: 4, Encoding: btf.Signed}, Value: &btf.Int{Name: "known", Size: 8}}},
+	// Not in the cgroup's storage, which is replaced whole at each change.
+	countsMap: {"n", ebpf.MapSpec{Type: ebpf.Hash, KeySize: 8, ValueSize: uint32(binary.Size(counts{})), Flags: noPrealloc, MaxEntries: maxContexts}},
 }
+
+// maxContexts is how many there can be on a host, by their xids.
+const maxContexts = 32768
 
 func mapName(k mapKind) string { return "vsl" + k.letter + "_" + version() }
 

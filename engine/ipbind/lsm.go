@@ -73,9 +73,10 @@ func guard(cgroup int) error {
 // forget drops contexts whose cgroup is gone. Their numbers do not come back, so
 // this is for the map's size only.
 func forget(contexts *ebpf.Map, cgroup int) {
-	var id, one uint64
+	var id uint64
 	var dead []uint64
-	for it := contexts.Iterate(); it.Next(&id, &one); {
+	value := make([]byte, contexts.ValueSize())
+	for it := contexts.Iterate(); it.Next(&id, &value); {
 		if there, err := sys.CgroupExists(cgroup, id); err == nil && !there {
 			dead = append(dead, id)
 		}

@@ -38,6 +38,8 @@ const (
 
 	netlinkSockDiag = 4
 
+	ipLocalPortRange = 51 // of level IPPROTO_IP, since Linux 6.3
+
 	tiocsti, tioclinux, tiocsetd = 0x5412, 0x541c, 0x5423
 
 	setLease, setDeleg = 1024, 1040 // F_SETLEASE, and F_SETDELEG of Linux 6.19
@@ -183,7 +185,7 @@ func archBlock(a *arch.Info, o FilterOptions) ([]bpf.Instruction, error) {
 	later := []func(){
 		r.on("socket", func() { r.socket(o) }),
 		r.on("socketpair", func() { r.only(0, sys.EAFNOSUPPORT, afUNIX) }),
-		r.on("socketcall", func() { r.never(0, sys.ENOSYS, 1, 8) }), // SYS_SOCKET, SYS_SOCKETPAIR
+		r.on("socketcall", func() { r.never(0, sys.ENOSYS, 1, 8, 14) }), // SYS_SOCKET, SYS_SOCKETPAIR, SYS_SETSOCKOPT
 		r.on("ioctl", func() { r.never(1, sys.EPERM, tiocsti, tioclinux, tiocsetd) }),
 		r.on("personality", r.personality),
 		r.on("fcntl", r.fcntl), r.on("fcntl64", r.fcntl),
@@ -194,6 +196,9 @@ func archBlock(a *arch.Info, o FilterOptions) ([]bpf.Instruction, error) {
 			arg = e.arg32
 		}
 		later = append(later, r.on(e.call, func() { r.never(arg, unheard, e.advice) }))
+	}
+	if !o.PrivateNet {
+		later = append(later, r.on("setsockopt", r.setsockopt))
 	}
 	if !o.NetNS {
 		noNetNS := func() {
@@ -249,6 +254,18 @@ func (r *rules) personality() {
 	r.LdLo(0)
 	r.JmpIfTrue(bpf.JumpEqual, 0xffffffff, r.allow) // asks only
 	r.JmpIf(bpf.JumpBitsSet, ^uint32(personalities), r.fail(sys.EPERM), r.allow)
+}
+
+// setsockopt takes IP_LOCAL_PORT_RANGE away, as a kernel without it does. listen and
+// sendto bind a socket that has no port to the host's wildcard, of which no program
+// is asked; with the range a guest chose which port, and so which service of the host
+// cannot begin.
+func (r *rules) setsockopt() {
+	ip := r.NewLabel()
+	r.LdLo(1)
+	r.JmpIf(bpf.JumpEqual, 0, ip, r.allow)
+	r.SetLabel(ip)
+	r.never(2, sys.ENOPROTOOPT, ipLocalPortRange)
 }
 
 // socket leaves UNIX, INET, INET6 and NETLINK; vsock would reach the

@@ -109,6 +109,11 @@ func TestFilterRules(t *testing.T) {
 		{"amd64", amd, nr(arch.X86_64, "socket"), []uint64{afNETLINK, 3, 4}, FilterOptions{PrivateNet: true}, 0},
 		{"amd64", amd, nr(arch.X86_64, "socketpair"), []uint64{afUNIX}, FilterOptions{}, 0},
 		{"amd64", amd, nr(arch.X86_64, "socketpair"), []uint64{30}, FilterOptions{}, sys.EAFNOSUPPORT}, // tipc
+		{"amd64", amd, nr(arch.X86_64, "setsockopt"), []uint64{3, 0, 51}, FilterOptions{}, sys.ENOPROTOOPT},
+		{"amd64", amd, nr(arch.X86_64, "setsockopt"), []uint64{3, high, high | 51}, FilterOptions{}, sys.ENOPROTOOPT},
+		{"amd64", amd, nr(arch.X86_64, "setsockopt"), []uint64{3, 0, 51}, FilterOptions{PrivateNet: true}, 0},
+		{"amd64", amd, nr(arch.X86_64, "setsockopt"), []uint64{3, 1, 51}, FilterOptions{}, 0},
+		{"amd64", amd, nr(arch.X86_64, "setsockopt"), []uint64{3, 0, 15}, FilterOptions{}, 0},
 		{"amd64", amd, nr(arch.X86_64, "ioctl"), []uint64{0, 0x5401}, FilterOptions{}, 0},
 		{"amd64", amd, nr(arch.X86_64, "ioctl"), []uint64{0, tiocsti}, FilterOptions{}, sys.EPERM},
 		{"amd64", amd, nr(arch.X86_64, "ioctl"), []uint64{0, high | tiocsti}, FilterOptions{}, sys.EPERM},
@@ -148,6 +153,8 @@ func TestFilterRules(t *testing.T) {
 		{"amd64", i386, nr(arch.I386, "read"), nil, FilterOptions{}, 0},
 		{"amd64", i386, nr(arch.I386, "socketcall"), []uint64{1}, FilterOptions{}, sys.ENOSYS},
 		{"amd64", i386, nr(arch.I386, "socketcall"), []uint64{3}, FilterOptions{}, 0},
+		{"amd64", i386, nr(arch.I386, "socketcall"), []uint64{14}, FilterOptions{}, sys.ENOSYS},
+		{"amd64", i386, nr(arch.I386, "setsockopt"), []uint64{3, 0, 51}, FilterOptions{}, sys.ENOPROTOOPT},
 		{"amd64", i386, nr(arch.I386, "clock_settime64"), nil, FilterOptions{}, sys.EPERM},
 		{"amd64", i386, nr(arch.I386, "unshare"), []uint64{sys.CLONE_NEWNET}, FilterOptions{}, sys.EPERM},
 		{"amd64", i386, nr(arch.I386, "socket"), []uint64{38, 5, 0}, FilterOptions{}, sys.EAFNOSUPPORT}, // alg

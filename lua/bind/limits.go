@@ -43,6 +43,8 @@ var LimitSchema = &Schema{Name: "limit", Doc: "Bounds what a guest may use.", Ke
 	{Name: "cpu_weight", Type: Int, Live: true, Default: "100", Doc: "share of the cpu under contention, 1 to 10000", Check: inRange(1, 10000)},
 	{Name: "cpuset", Type: String, Live: true, Doc: `the cpus to run on, such as "0-1,4"`, Check: checkCPUSet},
 	{Name: "pids", Type: Count, Live: true, Doc: "processes and threads", Check: checkPids},
+	{Name: "sockets", Type: Count, Live: true, Default: "8192", Doc: "TCP and UDP sockets of a guest on the host's network, those of accept not counted"},
+	{Name: "ports", Type: Count, Live: true, Default: "4096", Doc: "sockets of such a guest that are bound to a port or connected: all share the host's ports"},
 	{Name: "io_weight", Type: Int, Live: true, Default: "100", Doc: "share of the disks under contention, 1 to 10000", Check: inRange(1, 10000)},
 	{Name: "io", Type: ListOf(IOSchema), Live: true, Doc: "bounds per block device"},
 	{Name: "oom_group", Type: Bool, Live: true, Default: "false", Doc: "running out of memory kills the whole guest, not one process"},
@@ -117,7 +119,8 @@ func Limits(v Values) engine.Limits {
 			OOMGroup: Opt[bool](v, "oom_group"),
 		},
 		Rlimits: Get[map[string]engine.Rlimit](v, "rlimits"),
-		Nice:    optInt(v, "nice"),
+		Sockets: Opt[int64](v, "sockets"), Ports: Opt[int64](v, "ports"),
+		Nice: optInt(v, "nice"),
 	}
 	for _, e := range Get[[]Values](v, "io") {
 		l.IO = append(l.IO, cgroup.IOLimit{

@@ -55,6 +55,8 @@
 ---@field cpu_weight? integer share of the cpu under contention, 1 to 10000 (default 100); may change while the guest runs
 ---@field cpuset? string the cpus to run on, such as "0-1,4"; may change while the guest runs
 ---@field pids? integer|string processes and threads; may change while the guest runs
+---@field sockets? integer|string TCP and UDP sockets of a guest on the host's network, those of accept not counted (default 8192); may change while the guest runs
+---@field ports? integer|string sockets of such a guest that are bound to a port or connected: all share the host's ports (default 4096); may change while the guest runs
 ---@field io_weight? integer share of the disks under contention, 1 to 10000 (default 100); may change while the guest runs
 ---@field io? vsl.io_limit[] bounds per block device; may change while the guest runs
 ---@field oom_group? boolean running out of memory kills the whole guest, not one process (default false); may change while the guest runs

@@ -27,6 +27,7 @@ func agent(args []string) int {
 		"udp": agentUDP, "mmap": agentMmap, "probe": agentProbe, "maps": agentMaps, "abstract": agentAbstract,
 		"spew": agentSpew, "peek": agentPeek, "unmask": agentUnmask,
 		"without-fsync": agentWithoutFsync,
+		"ports":         agentPorts,
 	}
 	maps.Copy(verbs, hostileVerbs)
 	f, ok := verbs[args[0]]
@@ -55,6 +56,26 @@ func agentWithoutFsync(args []string) error {
 		return err
 	}
 	return unix.Exec(args[0], args, os.Environ())
+}
+
+// agentPorts binds as many ports as it gets, bounded by its argument, prints how many
+// and why not more, and holds them until its input ends.
+func agentPorts(args []string) error {
+	most, err := strconv.Atoi(args[0])
+	if err != nil {
+		return err
+	}
+	n := 0
+	for ; n < most && err == nil; n++ {
+		var l net.Listener
+		if l, err = net.Listen("tcp4", "0.0.0.0:0"); err != nil {
+			break
+		}
+		defer l.Close()
+	}
+	fmt.Println(n, err)
+	_, err = io.Copy(io.Discard, os.Stdin)
+	return err
 }
 
 // agentAlloc takes and touches that many megabytes, bounded by its argument.

@@ -278,3 +278,40 @@ func wholeDisk(t *testing.T, dir string) string {
 	need(t, strings.HasPrefix(dev, "/dev/"), "a disk below "+dir)
 	return dev
 }
+
+// One guest's sockets are not to be its neighbours' trouble either.
+func TestPortsAreBounded(t *testing.T) {
+	r := newRoot(t)
+	r.up(`guest "few" { template = box, command = { "sleep", "infinity" }, ip = "127.77.5.20", limit = { sockets = 12, ports = 8 } }
+guest "plain" { template = box, command = { "sleep", "infinity" }, ip = "127.77.5.21" }
+guest "alone" { template = box, command = { "sleep", "infinity" } }`)
+	ports := func(name string, most string) string { return r.out(name, agentName, "ports", most) }
+	const used = ": bind: address already in use"
+	expect(t, "ports of a guest with a limit", ports("few", "100"), "8 listen tcp4 0.0.0.0:0"+used)
+	expect(t, "ports of another", ports("plain", "100"), "100 <nil>")
+	expect(t, "ports of one with a network of its own", ports("alone", "100"), "100 <nil>")
+	r.must("limit", "few", "ports=3")
+	expect(t, "ports after a change", ports("few", "100"), "3 listen tcp4 0.0.0.0:0"+used)
+	for _, line := range []string{"sockets  12       0", "ports    3        0     2 ports refused"} {
+		if got := r.must("limit", "few"); !strings.Contains(squeeze(got), squeeze(line)) {
+			t.Errorf("vsl limit says %q, not %q", got, line)
+		}
+	}
+	if got := squeeze(r.must("limit", "plain")); !strings.Contains(got, "sockets 8192 0") || !strings.Contains(got, "ports 4096 0") {
+		t.Errorf("a guest without limits of its own has %q", got)
+	}
+	r.must("down", "few")
+	if got := squeeze(r.must("limit", "few")); !strings.Contains(got, "ports 3") {
+		t.Errorf("the record of the guest has %q", got)
+	}
+	r.must("up", "few")
+	expect(t, "ports after the recipe was applied again", ports("few", "100"), "8 listen tcp4 0.0.0.0:0"+used)
+	r.must("limit", "few", "ports=unlimited", "sockets=unlimited")
+	expect(t, "ports without limits", ports("few", "100"), "100 <nil>")
+	r.fails(2, []string{"limit.ports is for guests on the host's network"}, "limit", "alone", "ports=3")
+	r.must("down", "--all")
+	r.clean()
+}
+
+// squeeze makes one space of many, as columns have.
+func squeeze(s string) string { return strings.Join(strings.Fields(s), " ") }

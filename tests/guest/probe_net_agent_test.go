@@ -8,6 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+const ipLocalPortRange = 51 // IP_LOCAL_PORT_RANGE of linux/in.h, since Linux 6.3
+
 const noSocket = "EAFNOSUPPORT ESOCKTNOSUPPORT EPROTONOSUPPORT EPERM EACCES"
 
 // netProbes go for the host's network.
@@ -37,6 +39,8 @@ var netProbes = []probe{
 	{name: "take a device down", try: ifDown, want: "EPERM EACCES", own: "ok", why: "the host's devices"},
 	{name: "mark of a socket", try: option(unix.SOL_SOCKET, unix.SO_MARK, 7), want: "EPERM", own: "ok", why: "the host's routing goes by it"},
 	{name: "transparent proxy", try: option(unix.SOL_IP, unix.IP_TRANSPARENT, 1), want: "EPERM", own: "ok", why: "any address as its own"},
+	{name: "priority of a socket's packets", try: option(unix.SOL_SOCKET, unix.SO_PRIORITY, 7), want: "EPERM", own: "ok", why: "by it a guest knows its own packets"},
+	{name: "range of a socket's ports", try: option(unix.SOL_IP, ipLocalPortRange, 7), want: "ENOPROTOOPT", own: "ok", why: "a port of the host's wildcard, chosen"},
 	{name: "forced buffers", try: option(unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, 1<<20), want: "EPERM", own: "ok", why: "memory of the host"},
 	{name: "debug of a socket", try: option(unix.SOL_SOCKET, unix.SO_DEBUG, 1), want: "EACCES EPERM", own: "ok", why: "the host's log"},
 	{name: "bind the host's address", try: bindHost(0), want: "EADDRNOTAVAIL EACCES EPERM", why: "addresses are the guest's own only"},

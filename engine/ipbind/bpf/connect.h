@@ -165,6 +165,8 @@ int vsl_connect4(struct bpf_sock_addr *ctx)
 	if (LEFT_BEHIND(sk, bound == c->lo4))
 		bound = 0;
 	err = route4(c, ctx, ctx->user_ip4, bound, &w);
+	if (!err && !may_hold(c, sk))
+		err = EADDRNOTAVAIL;
 	if (!err && !bound)
 		err = ctx->family == AF_INET6 ? source6(ctx, sk, map6(w.from)) :
 						source4(ctx, sk, w.from);
@@ -209,6 +211,8 @@ int vsl_connect6(struct bpf_sock_addr *ctx)
 	} else {
 		err = route6(c, ctx, a, bound, &w);
 	}
+	if (!err && !may_hold(c, sk))
+		err = EADDRNOTAVAIL;
 	if (!err && any6(bound))
 		err = source6(ctx, sk, w.from);
 	if (err)

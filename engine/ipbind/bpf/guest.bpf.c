@@ -2,6 +2,7 @@
 /* The programs that are attached to each guest's cgroup. */
 #include "vsl.h"
 #include "socket.h"
+#include "count.h"
 #include "bind.h"
 #include "who.h"
 #include "connect.h"
@@ -23,11 +24,10 @@ int vsl_socket(struct bpf_sock *sk)
 
 	if (!c->lo4) /* the context has no addresses yet */
 		return 0;
-	if (type == SOCK_STREAM && proto == IPPROTO_TCP)
-		return 1;
-	if (type == SOCK_DGRAM && (proto == IPPROTO_UDP || proto == IPPROTO_ICMP ||
-				   proto == IPPROTO_ICMPV6))
-		return 1;
+	if ((type == SOCK_STREAM && proto == IPPROTO_TCP) ||
+	    (type == SOCK_DGRAM && (proto == IPPROTO_UDP || proto == IPPROTO_ICMP ||
+				    proto == IPPROTO_ICMPV6)))
+		return counted(c, sk) ? 1 : refuse(ENOBUFS);
 	return refuse(type == SOCK_STREAM || type == SOCK_DGRAM ? EPROTONOSUPPORT : EPERM);
 }
 

@@ -82,18 +82,27 @@ INLINE void prove(cfg c, struct __sk_buff *ctx)
 	ctx->priority = c->lo4;
 }
 
-/* Whether what comes in by the private loopback may: datagrams and both ends' SYN
- * with proof, for without them there is no connection. The rest of a connection
- * is none of a socket's at times: the kernel itself answers for closed ones. */
-INLINE int proven(cfg c, struct __sk_buff *ctx, struct flow f)
-{
-	__u8 flags;
-
-	if (ctx->priority == c->lo4 || icmp(f))
-		return PASS;
-	return f.proto == IPPROTO_TCP && !bpf_skb_load_bytes(ctx, f.off + 13, &flags, 1) &&
-	       !(flags & TCP_SYN);
-}
+/*
+ * Whether what comes in by the private loopback may: datagrams and the first packet
+ * of a connection with proof. The second packet may have none, for over IPv6 egress
+ * does not run for it before Linux 6.9; then the socket that answers is looked up,
+ * without a race as above. The rest of a connection is none of a socket's at times:
+ * the kernel itself answers for closed ones.
+ */
+#define PROVEN(ctx, f, who, s, d)                                              \
+	({                                                                     \
+		int pass_ = (ctx)->priority == c->lo4 || icmp(f);              \
+		struct ports p_;                                               \
+		__u8 flags_;                                                   \
+                                                                               \
+		if (!pass_ && (f).proto == IPPROTO_TCP)                        \
+			pass_ = !bpf_skb_load_bytes(ctx, (f).off, &p_, sizeof(p_)) && \
+				!bpf_skb_load_bytes(ctx, (f).off + 13, &flags_, 1) && \
+				(!(flags_ & TCP_SYN) ||                        \
+				 ((flags_ & TCP_SYN_ACK) == TCP_SYN_ACK &&     \
+				  who(c, ctx, IPPROTO_TCP, d, p_.to, s, p_.from) == OURS)); \
+		pass_;                                                         \
+	})
 
 struct head4 {
 	__u8 ihl : 4, version : 4;
@@ -175,7 +184,7 @@ INLINE int in4(cfg c, struct __sk_buff *ctx, __u32 s, __u32 d, struct flow f)
 	if (d != c->lo4 && !mine4(c, d))
 		return DROP;
 	if (d == c->lo4 || s == c->lo4)
-		return proven(c, ctx, f);
+		return PROVEN(ctx, f, who4, s, d);
 	if (public127(s) || public127(d))
 		return ANSWER(ctx, f, who4, s, d);
 	return PASS;
@@ -204,7 +213,7 @@ INLINE int into6(cfg c, struct __sk_buff *ctx, struct in6 s, struct in6 d, struc
 	if (!is_lo6(c, d) && !mine6(c, d))
 		return DROP;
 	if (is_lo6(c, d) || is_lo6(c, s))
-		return proven(c, ctx, f);
+		return PROVEN(ctx, f, who6, s, d);
 	return PASS;
 }
 

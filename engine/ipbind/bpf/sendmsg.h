@@ -25,6 +25,8 @@ int vsl_sendmsg4(struct bpf_sock_addr *ctx)
 	if (src && src != c->lo4 && !own4(c, src))
 		return refuse(EADDRNOTAVAIL);
 	err = route4(c, ctx, a, src, &w);
+	if (!err && !may_hold(c, sk))
+		err = EAGAIN;
 	if (err)
 		return refuse(err);
 	ctx->user_ip4 = w.to;
@@ -52,6 +54,8 @@ int vsl_sendmsg6(struct bpf_sock_addr *ctx)
 	if (!any6(src) && !is_lo6(c, src) && !own6(c, src))
 		return refuse(EADDRNOTAVAIL);
 	err = route6(c, ctx, a, src, &w);
+	if (!err && !may_hold(c, sk))
+		err = EAGAIN;
 	if (err)
 		return refuse(err);
 	WRITE6(ctx->user_ip6, w.to);

@@ -10,6 +10,11 @@ struct known {
 /* connect chose the source, for the socket had a port but no address. Never taken
  * back: what it sent meanwhile may still be on its way. */
 #define STRAY 1
+/* It is among the guest's sockets, and among those that hold a port. */
+#define COUNTED 2
+#define HAS_PORT 4
+/* Its port stays taken for a while after it (TIME_WAIT), for everybody. */
+#define LINGERS 8
 
 /* sk is the context itself in programs that run for a socket as such. */
 INLINE struct known *known(void *sk, __u64 flags)

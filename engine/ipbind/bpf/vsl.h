@@ -22,6 +22,7 @@
 
 #define CONFIG_MAP 0x76736c51
 #define SOCKETS_MAP 0x76736c52
+#define COUNTS_MAP 0x76736c53
 
 #define MAX_ADDRS 16
 
@@ -35,7 +36,10 @@ struct config {
 	__u32 lo4;      /* private loopback */
 	__u32 steer;    /* 1 where sk_lookup gives wildcard listeners all addresses */
 	__u64 cgroup;   /* the context's cgroup and how deep it is below the root */
-	__u32 level, pad;
+	__u32 level;
+	__u32 sockets, ports; /* how many it may have */
+	__u32 low, high; /* the host's ephemeral ports */
+	__u32 pad;
 	struct in6 lo6; /* zero where there is none */
 	__u32 ip4[MAX_ADDRS];
 	struct in6 ip6[MAX_ADDRS];
@@ -63,10 +67,13 @@ typedef const struct config *cfg;
 #define IPPROTO_ICMPV6 58
 
 #define EPERM 1
+#define EAGAIN 11
 #define EINVAL 22
 #define EPROTONOSUPPORT 93
+#define EADDRINUSE 98
 #define EADDRNOTAVAIL 99
 #define ENETUNREACH 101
+#define ENOBUFS 105
 #define ECONNREFUSED 111
 
 /* Of a bind program: go on, and ask for no CAP_NET_BIND_SERVICE. */
