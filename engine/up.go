@@ -13,7 +13,7 @@ import (
 type UpOptions struct {
 	Origin   Origin
 	Keep     func(dir string) error                                // writes the recipe of Origin into dir, to run its flows later; may be nil
-	Parallel int                                                   // guests at once; 0 is 16
+	Parallel int                                                   // guests and template builds at once; 0 is 16
 	Pools    []*Pool                                               // of the recipe: what is up beyond their sizes goes down, what changed is replaced
 	Restart  []string                                              // guests of those pools that are to be replaced, whether changed or not; no other is then
 	Ends     func(ctx context.Context, name string) (Flows, error) // as DownOptions.Flows, for those
@@ -71,6 +71,7 @@ func (e *Engine) Up(ctx context.Context, decls []Declared, o UpOptions) ([]Outco
 		wg.Go(func() { out[i] = u.guest(ctx, d) })
 	}
 	wg.Wait()
+	tellOnce(out)
 	out = append(down, out...)
 	var errs []error
 	for i := range out {
@@ -131,13 +132,12 @@ func (u *upRun) guest(ctx context.Context, d Declared) (out Outcome) {
 	if failed != "" {
 		return notReplaced(d.Spec.Name, failed)
 	}
-	select {
-	case u.slots <- struct{}{}:
-		defer func() { <-u.slots }()
-	case <-ctx.Done():
-		out.Err = context.Cause(ctx)
+	free, err := u.slot(ctx)
+	if err != nil {
+		out.Err = err
 		return out
 	}
+	defer free()
 	begin = time.Now()
 	notes := u.e.notes(d)
 	out.Change, out.Reasons, out.Err = u.bringUp(ctx, d, m)
@@ -212,15 +212,6 @@ func (u *upRun) bringUp(ctx context.Context, d Declared, m *marks) (Change, []st
 			return change, reasons, err
 		}
 	}
-}
-
-// template builds a guest's template, once for all guests that share it.
-func (u *upRun) template(ctx context.Context, d Declared) error {
-	build, _ := u.templates.LoadOrStore(d.Spec.Template, sync.OnceValue(func() error {
-		_, err := u.e.BuildTemplate(ctx, d.Spec.Template, d.BuildTemplate)
-		return err
-	}))
-	return build.(func() error)()
 }
 
 // phases takes one guest through its phases. It runs inside the transaction.

@@ -174,7 +174,7 @@ func inBrief(err error) error {
 		n   int
 		msg string
 	}{
-		{len(waiting), fmt.Sprintf("%s not started, because what they come after failed: %s", plural(len(waiting), "guest"), nameRanges(waiting))},
+		{len(waiting), fmt.Sprintf("%s not started, because what they need failed: %s", plural(len(waiting), "guest"), nameRanges(waiting))},
 		{len(stopped), fmt.Sprintf("%s interrupted: %s", plural(len(stopped), "guest"), nameRanges(stopped))},
 		{rest, plural(rest, "more error") + ": --json has them all"},
 	} {

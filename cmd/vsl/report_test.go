@@ -39,7 +39,7 @@ func TestInBrief(t *testing.T) {
 	if len(told) != manyErrors+2 || exitCode(brief) != exitCode(all) {
 		t.Fatalf("%d errors, exit code %d of %d:\n%v", len(told), exitCode(brief), exitCode(all), brief)
 	}
-	for _, want := range []string{"100 guests not started, because what they come after failed: web0…web99", "92 more errors"} {
+	for _, want := range []string{"100 guests not started, because what they need failed: web0…web99", "92 more errors"} {
 		if !strings.Contains(brief.Error(), want) {
 			t.Errorf("no %q in:\n%v", want, brief)
 		}

@@ -76,7 +76,7 @@ func (a *app) upCommand() *cobra.Command {
 	a.recipeFlags(cmd, &o.recipeOptions)
 	cmd.Flags().BoolVar(&o.keep, "keep", false, "leave what a failed guest made, for a look at it")
 	o.flags(cmd)
-	cmd.Flags().IntVar(&o.parallel, "parallel", 0, "guests to bring up at once (default 16)")
+	cmd.Flags().IntVar(&o.parallel, "parallel", 0, "guests to bring up, and templates to build, at once (default 16)")
 	cmd.Flags().BoolVar(&o.all, "all", false, "every guest that does not run, by the recipe of its last up")
 	cmd.Flags().StringVar(&o.plan, "plan", "", "carry out a plan that vsl plan --out wrote, or refuse where it does not hold any more")
 	cmd.Flags().BoolVar(&o.json, "json", false, "print what was done as JSON")

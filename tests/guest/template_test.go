@@ -4,8 +4,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -40,6 +42,50 @@ end`, "KIND", kind))
 			r.clean()
 		})
 	}
+}
+
+// --parallel bounds builds as well as guests, and all seven are built.
+func TestParallelBoundsBuilds(t *testing.T) {
+	r := newRoot(t)
+	recipe := r.recipe(`for i = 1, 7 do
+  local own = template("t" .. i) { from = host(), build = function(t) t:exec { "sleep", "0.2" } end }
+  guest("g" .. i) { template = own, command = { "sleep", "infinity" }, net = "none" }
+end`)
+	stop, most := make(chan struct{}), make(chan int)
+	go func() {
+		n := 0
+		for {
+			select {
+			case <-stop:
+				most <- n
+				return
+			case <-time.After(2 * time.Millisecond):
+				building, _ := filepath.Glob(filepath.Join(r.dir, "run", "build-t*.journal"))
+				n = max(n, len(building))
+			}
+		}
+	}()
+	r.must("up", "--parallel", "2", recipe)
+	close(stop)
+	if n := <-most; n < 1 || n > 2 {
+		t.Errorf("%d templates were built at once", n)
+	}
+	for i := range 7 {
+		expect(t, "state", string(r.status("g"+strconv.Itoa(i+1)).State), "running")
+	}
+}
+
+// Why a template cannot be built is told once, however many guests it has.
+func TestAFailingTemplateIsToldOnce(t *testing.T) {
+	r := newRoot(t)
+	recipe := r.recipe(`local bad = template "bad" { from = host(), build = function(t) t:sh("echo the-rea''son >&2; exit 3", { check = true }) end }
+for i = 1, 5 do guest("g" .. i) { template = bad, command = { "sleep", "infinity" }, net = "none" } end
+guest "fine" { template = box, command = { "sleep", "infinity" }, net = "none" }`)
+	res := r.fails(1, []string{"the-reason", "not started", "template bad"}, "up", recipe)
+	expect(t, "times that the reason is told", strings.Count(res.err, "the-reason"), 1)
+	expect(t, "guests that failed", strings.Count(res.out, "failed"), 1)
+	expect(t, "guests that were not started", strings.Count(res.out, "not started"), 4)
+	expect(t, "the other guest", string(r.status("fine").State), "running")
 }
 
 // A kind that the file system cannot do is refused by name; the default is the
