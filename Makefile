@@ -16,7 +16,7 @@ UNIT_ENV  := env -u VSL_TEST_REQUIRE -u VSL_TEST_ROOT
 GUEST_ENV := VSL_TEST_ROOT=1 VSL_BIN=$(CURDIR)/bin/vsl
 UNIT_PKGS  = $(shell $(GO) list ./... | grep -v -e /tests/guest -e /tests/bench)
 
-.PHONY: all build help deps deps-demo deps-bench test test-unit test-guest test-vm \
+.PHONY: all build help deps deps-demo deps-bench test test-unit test-guest test-inits test-vm \
 	bench demo dos fuzz lint fmt gen install uninstall clean distclean vm-shell
 
 all: build
@@ -49,6 +49,9 @@ test-unit: ## format, vet and the tests that need nothing
 test-guest: build ## the real kernel of this machine (root)
 	$(GUEST_ENV) unshare -m sh -c 'mount --make-rshared / && exec "$$@"' sh \
 		$(GO) test -count=1 -p 1 -timeout 30m ./engine/... ./cmd/... ./tests/guest/... ./tests/docs/...
+
+test-inits: build ## a guest with each init that Debian has, with a table of times (root, network)
+	$(GUEST_ENV) VSL_TEST_INITS=1 $(GO) test -count=1 -timeout 60m -v -run 'TestInits$$' ./tests/guest/
 
 test-vm: ## the real kernel of Debian 12, under QEMU (root)
 	cd tests/vm && VSL_TEST_ROOT=1 $(GO) test -tags vm -count=1 -timeout 40m -run TestVM

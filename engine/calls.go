@@ -105,12 +105,12 @@ func (g *guest) plannedInit(anew bool, a BootArgs) (initKind, []string) {
 	own := !a.Idle && len(a.Command) == 0
 	root := g.plannedRoot(anew)
 	if own && root == nil && len(a.Init) > 0 {
-		return inits["init"], a.Init
+		return kindOther, a.Init
 	}
 	if !own || root != nil {
 		if kind, argv, err := g.chooseInit(root, a); err == nil {
 			return kind, argv
 		}
 	}
-	return inits["init"], []string{"<init of guest " + g.spec.Name + ">"}
+	return kindOther, []string{"<init of guest " + g.spec.Name + ">"}
 }

@@ -282,5 +282,5 @@ func (s Stop) flowBound() time.Duration {
 	for _, step := range seq {
 		d += step.Wait
 	}
-	return d + 10*time.Second // for the commands that ask init
+	return d + youth + 3*askTime // for the commands that ask init
 }

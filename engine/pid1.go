@@ -229,7 +229,7 @@ func (g *guest) chooseInit(root *rootfs.Root, a BootArgs) (initKind, []string, e
 	case len(a.Command) > 0:
 		return kindCommand, a.Command, nil
 	case len(a.Init) > 0:
-		return inits[g.identify(root, a.Init[0])], a.Init, nil
+		return initKindOf(g.identify(root, a.Init[0])), a.Init, nil
 	}
 	name, path := g.findInit(root)
 	if path == "" {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
@@ -157,14 +158,19 @@ func (g *guest) shutdownInit(ctx context.Context, a KillArgs) error {
 	if timeout == 0 {
 		timeout = defaultStop
 	}
-	if err := g.askInit(ctx, a.Signal); err != nil {
-		return err
-	}
-	g.asked = true
-	if g.waitGone(ctx, timeout) || g.left(ctx) != nil {
+	heard, err := g.askInit(ctx, a.Signal)
+	g.asked = heard
+	if heard && g.waitGone(ctx, timeout) || g.left(ctx) != nil {
 		return nil
 	}
-	g.e.log.Warn().Str("guest", g.spec.Name).Stringer("after", timeout).Msg("did not shut down; going on with its kill sequence")
+	switch note := g.e.log.Warn().Str("guest", g.spec.Name); {
+	case err != nil:
+		note.Err(err).Msg("cannot be asked to shut down; going on with its kill sequence")
+	case !heard:
+		note.Msg("its pid 1 does not listen to what asks it to shut down; going on with its kill sequence")
+	default:
+		note.Stringer("after", timeout).Msg("did not shut down; going on with its kill sequence")
+	}
 	seq := g.spec.Stop.Sequence
 	if seq == nil {
 		seq = defaultSequence
@@ -201,26 +207,52 @@ func (g *guest) waitGone(ctx context.Context, d time.Duration) bool {
 	return grp.WaitEmpty(ctx) == nil
 }
 
-// askInit tells pid 1 to shut the guest down in its own language.
-func (g *guest) askInit(ctx context.Context, signal string) error {
-	if signal == "" {
-		signal = g.spec.Stop.Signal
-	}
-	kind := initKindOf(g.run.Init)
-	if signal == "" && kind.stopArgv != nil {
-		res, err := g.Exec(ctx, ExecArgs{Argv: kind.stopArgv, Timeout: 10 * time.Second})
-		if err != nil {
-			return err
+const (
+	askTime = 10 * time.Second // for one command that asks init
+	youth   = 2 * time.Second  // in which an init may not listen yet
+)
+
+// askInit tells pid 1 to shut the guest down, and again while it has only begun.
+func (g *guest) askInit(ctx context.Context, signal string) (heard bool, err error) {
+	for {
+		heard, err = g.askOnce(ctx, signal)
+		if heard || time.Since(g.run.Since) > youth || !g.running() {
+			return heard, err
 		}
-		if res.Code != 0 {
-			return fmt.Errorf("%v exited with %d", kind.stopArgv, res.Code)
+		select {
+		case <-ctx.Done():
+			return false, context.Cause(ctx)
+		case <-time.After(100 * time.Millisecond):
 		}
-		return nil
 	}
+}
+
+// askOnce asks in the language of the init that runs, and tells whether that can
+// have reached it.
+func (g *guest) askOnce(ctx context.Context, signal string) (heard bool, err error) {
+	signal = cmp.Or(signal, g.spec.Stop.Signal)
+	kind := runningInit(g.run.PID, g.run.Init)
+	var failed error
 	if signal == "" {
-		signal = kind.stopSignal
+		for _, argv := range kind.stopArgvs {
+			res, err := g.Exec(ctx, ExecArgs{Argv: argv, Timeout: askTime})
+			if err == nil && res.Code != 0 {
+				err = fmt.Errorf("%s exited with %d", strings.Join(argv, " "), res.Code)
+			}
+			if err == nil {
+				return true, nil
+			}
+			failed = errors.Join(failed, err)
+		}
 	}
-	return g.signal(KillArgs{Signal: signal})
+	sig, err := ParseSignal(cmp.Or(signal, kind.stopSignal))
+	if err != nil {
+		return false, err
+	}
+	if !hears(g.run.PID, sig) {
+		return false, failed
+	}
+	return true, g.signal(KillArgs{Signal: strconv.Itoa(sig)})
 }
 
 // reap collects pid 1 if it is this process's child.

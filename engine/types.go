@@ -322,7 +322,7 @@ type Status struct {
 	Recipe    string        `json:"recipe"`
 	Since     time.Time     `json:"since,omitzero"` // of the last boot
 	Hostname  string        `json:"hostname,omitempty"`
-	Init      string        `json:"init,omitempty"` // systemd, sysvinit, openrc, busybox, command, idle
+	Init      string        `json:"init,omitempty"` // systemd, sysvinit, openrc, runit, busybox, finit, s6, init, command, idle: by what runs
 	CGroup    string        `json:"cgroup,omitempty"`
 	Processes int           `json:"processes,omitempty"`
 	Limits    *Limits       `json:"limits,omitempty"`

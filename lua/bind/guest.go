@@ -19,7 +19,7 @@ var stopStep = &Schema{Name: "stop step", Doc: "One more signal for every proces
 // StopSchema is how a guest is brought down.
 var StopSchema = &Schema{Name: "stop", Doc: "Says how a guest is brought down.", Keys: []Key{
 	{Name: "signal", Type: String, Default: "what its init understands as shut down", Doc: "the first signal to the guest's init", Check: checkSignal},
-	{Name: "timeout", Type: Duration, Default: "30s", Doc: "how long it has to work; a shutdown flow has twice that, the sequence and 10s"},
+	{Name: "timeout", Type: Duration, Default: "30s", Doc: "how long it has to work; a shutdown flow has twice that, the sequence and 32s"},
 	{Name: "sequence", Type: ListOf(stopStep), Doc: "what follows when it did not; killing every process at once ends each sequence"},
 }}
 

@@ -114,7 +114,7 @@
 --- Says how a guest is brought down.
 ---@class vsl.stop
 ---@field signal? string the first signal to the guest's init (default what its init understands as shut down)
----@field timeout? number|string how long it has to work; a shutdown flow has twice that, the sequence and 10s (default 30s)
+---@field timeout? number|string how long it has to work; a shutdown flow has twice that, the sequence and 32s (default 30s)
 ---@field sequence? vsl.stop_step[] what follows when it did not; killing every process at once ends each sequence
 
 --- One more signal for every process of the guest.

@@ -84,7 +84,7 @@ func busyboxTree(t *testing.T, r *root) string {
 	if err := copyFile(busybox, filepath.Join(dir, "bin/busybox")); err != nil {
 		t.Fatal(err)
 	}
-	for _, l := range []string{"bin/sh", "bin/sleep", "bin/ps", "bin/cat", "bin/id", "bin/echo", "bin/sync", "sbin/init", "sbin/reboot", "sbin/poweroff"} {
+	for _, l := range []string{"bin/sh", "bin/sleep", "bin/ps", "bin/cat", "bin/id", "bin/echo", "bin/sync", "sbin/init", "sbin/reboot", "sbin/poweroff", "sbin/telinit"} {
 		if err := os.Symlink("/bin/busybox", filepath.Join(dir, l)); err != nil {
 			t.Fatal(err)
 		}
@@ -128,9 +128,41 @@ func TestInitOfTheRecipeIsTaken(t *testing.T) {
 	r := newRoot(t)
 	busyboxTree(t, r)
 	r.up(`guest "i" { template = tar "bb.tar", init = { "/bin/sh", "-c", "trap 'echo going; exit 0' TERM; echo up; while :; do sleep 0.1; done" }, net = "none", ready = probe.log "up", stop = { signal = "TERM", timeout = "5s" } }`)
-	expect(t, "init", r.status("i").Init, "busybox")
+	expect(t, "init", r.status("i").Init, "init")
 	r.must("down", "i")
 	if log := r.must("logs", "i"); !strings.Contains(log, "going") {
 		t.Errorf("log: %q", log)
+	}
+}
+
+// Which init it is comes from what runs: a telinit that lies beside it, a pid 1
+// that does not listen and a lost hint all end in TERM before they end in KILL.
+func TestStopIsGracefulWhateverTheFilesSay(t *testing.T) {
+	const told = `trap 'echo told > /var/log/stopped; exit 0' TERM; echo up; while :; do sleep 0.1; done`
+	for _, tc := range []struct{ name, init string }{
+		{"another's telinit lies beside it", `"/bin/sh", "-c", "` + told + `"`},
+		{"pid 1 does not listen", `"/bin/sh", "-c", "sh -c \"` + told + `\"; true"`},
+		{"its hint is lost", `"/bin/sh", "-c", "` + told + `"`},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			r := newRoot(t)
+			busyboxTree(t, r)
+			r.up(`guest "i" { template = tar "bb.tar", init = { ` + tc.init + ` }, net = "none", ready = probe.log "up", stop = { timeout = "20s" } }`)
+			pid := r.status("i").PID
+			if tc.name == "its hint is lost" {
+				if err := os.Remove(filepath.Join(r.dir, "run", "i.json")); err != nil {
+					t.Fatal(err)
+				}
+			}
+			begin := time.Now()
+			r.must("down", "i")
+			if d := time.Since(begin); d > slow(10*time.Second) {
+				t.Errorf("took %s", d)
+			}
+			expect(t, "pid 1 lives", alive(pid), false)
+			text, _ := os.ReadFile(filepath.Join(r.dir, "guests", "i", "upper", "var", "log", "stopped"))
+			expect(t, "what it wrote at TERM", string(text), "told\n")
+			r.clean()
+		})
 	}
 }

@@ -12,10 +12,12 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"syscall"
 	"testing"
 
@@ -53,9 +55,15 @@ func TestMain(m *testing.M) {
 // outer runs this binary again in new namespaces.
 func outer() int {
 	// Trees are downloaded here: inside there is no network but our own.
-	if _, err := fixture.Systemd.Path(context.Background(), log.Printf); err != nil {
-		fmt.Println("tests/guest:", err)
-		return 1
+	trees := []fixture.Debian{fixture.Systemd}
+	if os.Getenv("VSL_TEST_INITS") == "1" {
+		trees = slices.AppendSeq(trees, maps.Values(fixture.Inits))
+	}
+	for _, d := range trees {
+		if _, err := d.Path(context.Background(), log.Printf); err != nil {
+			fmt.Println("tests/guest:", err)
+			return 1
+		}
 	}
 	runtime.LockOSThread() // PDEATHSIG is about the thread
 	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
