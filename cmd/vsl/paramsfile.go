@@ -46,6 +46,7 @@ type paramsParser struct {
 }
 
 func parseParams(path string, data []byte) (map[string]lua.Given, error) {
+	data = bytes.TrimPrefix(data, []byte("\ufeff")) // the mark of some editors, which readers of JSON may ignore (RFC 8259, 8.1)
 	p := &paramsParser{path: path, data: data, dec: json.NewDecoder(bytes.NewReader(data))}
 	p.dec.UseNumber()
 	if t, err := p.token(); err != nil || t != json.Delim('{') {

@@ -52,7 +52,7 @@ func (s *State) compile(name string, text []byte, stdlib bool) (fn *lua.LFunctio
 			err = &bind.Error{Pos: engine.Pos{File: name, Line: 1}, Msg: fmt.Sprintf("cannot be compiled: %v", r)}
 		}
 	}()
-	chunk, err := parse.Parse(bytes.NewReader(text), name)
+	chunk, err := parse.Parse(strings.NewReader(syntax.Blank(string(text))), name)
 	if err != nil {
 		return nil, nil, syntaxError(name, text, err)
 	}

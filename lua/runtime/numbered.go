@@ -1,13 +1,15 @@
 package runtime
 
 import (
-	"bytes"
 	"reflect"
 	"slices"
+	"strings"
 
 	lua "github.com/yuin/gopher-lua"
 	"github.com/yuin/gopher-lua/ast"
 	"github.com/yuin/gopher-lua/parse"
+
+	"vsl/lua/syntax"
 )
 
 // numbered is a text compiled once more, with the number of each node of its tree
@@ -37,7 +39,7 @@ func (s *State) numberedOf(file string) *numbered {
 
 func (src *source) number(file string) *numbered {
 	n := &numbered{kinds: map[*ast.IdentExpr]string{}, alias: map[*ast.IdentExpr]ast.Expr{}, of: map[*lua.FunctionProto]*lua.FunctionProto{}}
-	chunk, err := parse.Parse(bytes.NewReader(src.text), file)
+	chunk, err := parse.Parse(strings.NewReader(syntax.Blank(string(src.text))), file)
 	if err != nil {
 		return n // it was read before: this does not happen
 	}

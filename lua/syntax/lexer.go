@@ -122,7 +122,40 @@ func (l *lexer) peek(n int) byte {
 	return 0
 }
 
+// bom is the mark that some editors begin a file with.
+const bom = "\ufeff"
+
+// Blank gives a text as parsers of Lua know it, each byte at its place: what only
+// a file may begin with, a byte order mark and a line for the kernel (#!, execve(2)),
+// is blank.
+func Blank(text string) string {
+	rest := strings.TrimPrefix(text, bom)
+	if strings.HasPrefix(rest, "#!") {
+		_, rest = cutLine(rest)
+	}
+	if n := len(text) - len(rest); n > 0 {
+		return strings.Repeat(" ", n) + rest
+	}
+	return text
+}
+
+// cutLine cuts a text before the end of its first line.
+func cutLine(text string) (line, rest string) {
+	if i := strings.IndexAny(text, "\r\n"); i >= 0 {
+		return text[:i], text[i:]
+	}
+	return text, ""
+}
+
 func (l *lexer) next() Token {
+	if l.at == 0 && strings.HasPrefix(l.text, bom) {
+		l.at = len(bom)
+	}
+	if len(l.tokens) == 0 && strings.HasPrefix(l.text[l.at:], "#!") {
+		line, _ := cutLine(l.text[l.at:])
+		l.at += len(line)
+		return Token{Kind: Comment, Span: Span{l.at - len(line), l.at}, Text: line}
+	}
 	for l.at < len(l.text) && strings.IndexByte(" \t\r\n", l.text[l.at]) >= 0 {
 		l.at++
 	}

@@ -38,6 +38,7 @@ func texts(t testing.TB) []string {
 }
 
 var pieces = []string{
+	"\ufeff", "\ufeffx = 1", "#!", "#!/usr/bin/env -S vsl up\nx = 1", "#!x\r\nx = 1", "\ufeff#! y\nx =", " #!x\nx = 1", "\n#!x", "#x\ny = 1", "x = 1 \ufeff", "\ufeff\ufeff",
 	"", ";", "x", "x =", "x = 1", "local", "local x", "local x, y = 1", "local function f() end", "local function f(a, b, ...) return ... end",
 	"f()", "f{}", "f'x'", "f.a.b:c(1)(2){3}[4].d = 5", "a, b.c, d[1] = 1, 2, 3", "(f)()", "(f)", "(f())", "((f)())", "(a).b = 1", "(a) = 1", "f() = 1",
 	"if a then elseif b then else end", "if a then", "if a", "while true do break end", "while true do break x() end", "repeat local x until x",
@@ -62,7 +63,7 @@ func TestAgrees(t *testing.T) {
 
 func agrees(t *testing.T, text string) {
 	t.Helper()
-	_, err := parse.Parse(strings.NewReader(text), "x")
+	_, err := parse.Parse(strings.NewReader(Blank(text)), "x")
 	f := Parse(text)
 	if (err == nil) == (len(f.Errors) == 0) {
 		return
