@@ -35,6 +35,20 @@ func (u *upRun) slot(ctx context.Context) (free func(), err error) {
 	}
 }
 
+// What an up has open at once: itself, each guest that comes up, and each that is up
+// for as long as its pid 1 is our child.
+const (
+	filesOwn   = 40
+	filesGuest = 24
+)
+
+// withinFiles is how many of parallel guests can come up at once with a limit of
+// open files, and whether that leaves none for all those that are up by then.
+func withinFiles(parallel, guests, limit int) (atOnce int, few bool) {
+	atOnce = min(parallel, max(1, (limit-filesOwn)/filesGuest))
+	return atOnce, filesOwn+atOnce*filesGuest+guests > limit
+}
+
 // templateError is why a template could not be built, for each guest of it.
 type templateError struct {
 	name string

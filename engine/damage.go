@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"vsl/engine/internal/sys"
 	"vsl/engine/store"
 )
 
@@ -23,6 +24,9 @@ func (d *Damage) Unwrap() error { return d.OpError }
 
 // damaged makes a Damage of what was wrong with a file of a guest.
 func damaged(guest, what, file string, err error, remedy string) error {
+	if sys.Scarce(err) {
+		return sys.Op("read "+what+" of guest "+guest, file, err) // nothing is wrong with the file
+	}
 	d := &Damage{Guest: guest, Newer: errors.Is(err, store.ErrNewer)}
 	if d.Newer {
 		remedy = "nothing of the guest was touched; use the vsl that wrote it"

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"sync"
 	"time"
+
+	"vsl/engine/internal/sys"
 )
 
 // DownOptions say how to bring guests down. Flows gives a guest's own flows,
@@ -44,7 +46,8 @@ func (e *Engine) Down(ctx context.Context, names []string, o DownOptions) ([]Out
 	}
 	out := make([]Outcome, len(order))
 	var wg sync.WaitGroup
-	slots := make(chan struct{}, cmp.Or(o.Parallel, 16))
+	atOnce, _ := withinFiles(cmp.Or(o.Parallel, 16), len(order), sys.NoFile())
+	slots := make(chan struct{}, atOnce)
 	for i, n := range order {
 		wg.Go(func() {
 			defer close(down[n])

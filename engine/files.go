@@ -8,6 +8,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"strings"
 
 	"vsl/engine/internal/sys"
 	"vsl/engine/spawn"
@@ -107,9 +108,20 @@ func (g *guest) Glob(ctx context.Context, pattern string) (names []string, err e
 
 // CopyIn copies a file or a tree of the host into the guest, where it belongs
 // to root. Links are copied as links; what is neither file, folder nor link is
-// an error.
+// an error. As with cp(1), a file goes into a folder that is there, or that is
+// meant by a slash at the end; of a tree it is what is in it that does.
 func (g *guest) CopyIn(ctx context.Context, hostPath, guestPath string) error {
 	return g.inside(ctx, func(in *spawn.Inside) error {
+		if src, err := os.Lstat(hostPath); err == nil && !src.IsDir() {
+			if strings.HasSuffix(guestPath, "/") {
+				if err := in.MkdirAll(guestPath, 0o755); err != nil {
+					return err
+				}
+			}
+			if at, err := in.Stat(guestPath); err == nil && at.IsDir() {
+				guestPath = path.Join(guestPath, filepath.Base(hostPath))
+			}
+		}
 		return filepath.WalkDir(hostPath, func(p string, d fs.DirEntry, err error) error {
 			if err != nil {
 				return sys.Op("copy into guest", p, err)
@@ -155,7 +167,8 @@ const copyOutMax = 1_000_000
 // CopyOut copies a file or a tree of the guest to the host. Whatever names,
 // types and links the guest gives, nothing is written outside hostPath: the
 // host's side stays below an os.Root, links are copied as links, and one that an
-// earlier copy left is replaced, not followed. Holes stay holes.
+// earlier copy left is replaced, not followed. Holes stay holes. A file goes into
+// a folder that is there, as with CopyIn.
 func (g *guest) CopyOut(ctx context.Context, guestPath, hostPath string) error {
 	root, err := os.OpenRoot(filepath.Dir(hostPath))
 	if err != nil {
@@ -164,7 +177,13 @@ func (g *guest) CopyOut(ctx context.Context, guestPath, hostPath string) error {
 	defer root.Close()
 	return g.inside(ctx, func(in *spawn.Inside) error {
 		c := &copyOut{in: in, root: root}
-		return c.entry(ctx, guestPath, filepath.Base(hostPath), 0)
+		to := filepath.Base(hostPath)
+		if at, err := root.Stat(to); err == nil && at.IsDir() {
+			if src, err := in.Lstat(guestPath); err == nil && !src.IsDir() {
+				to = filepath.Join(to, path.Base(path.Clean("/"+guestPath)))
+			}
+		}
+		return c.entry(ctx, guestPath, to, 0)
 	})
 }
 

@@ -70,22 +70,6 @@ func (g *guest) init() (int, error) {
 	return 0, &OpError{Op: "find pid 1 of guest", Target: g.spec.Name, Err: ErrNotRunning, Hint: "vsl up starts it"}
 }
 
-// findLost finds a running pid 1 whose hint is lost, so that what ends or changes
-// the guest does it as ever.
-func (g *guest) findLost() error {
-	if g.run.PID != 0 || g.rec == nil {
-		return nil
-	}
-	grp, err := g.group()
-	if err != nil {
-		return err
-	}
-	if pid := findInit(grp); pid > 0 {
-		g.run.PID, g.run.StartTime = pid, startTime(pid)
-	}
-	return nil
-}
-
 // Status asks the kernel what the guest does now.
 func (g *guest) Status(ctx context.Context) (s Status, err error) {
 	s = Status{Name: g.spec.Name, State: StateDeclared, IP: ips(g.spec.Net), Hostname: hostname(g.spec)}

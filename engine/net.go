@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"encoding/binary"
 	"net/netip"
 	"slices"
 	"strings"
@@ -51,6 +52,37 @@ func isPrivateLoopback(a netip.Addr) bool {
 	b := a.As4()
 	xid := int(b[1])<<8 | int(b[2])
 	return b[0] == 127 && b[3] == 1 && xid >= store.MinXID && xid <= store.MaxXID
+}
+
+// unfit says why an address cannot be a guest's, whatever the host is: "" where it
+// can be.
+func unfit(p netip.Prefix) (msg, hint string) {
+	const other = "choose one that is no guest's loopback, as 127.77.0.10"
+	a := p.Addr()
+	switch {
+	case isPrivateLoopback(a):
+		return "may be the private loopback of a guest", "choose one whose last number is not 1, as 127.77.0.10"
+	case netdev.IsLoopback6(a):
+		return "may be the private loopback of a guest", "fd76:736c:6c6f::/64 is vsl's own"
+	case ipbind.Usable(a):
+	case a.Is4() && a.IsLoopback():
+		return "is a loopback that each guest has for itself", "leave ip out where that is enough, or " + other
+	default:
+		return "cannot be a guest's address", ""
+	}
+	if own := p.Masked(); a.Is4() && p.Bits() < 31 && (a == own.Addr() || a == lastOf(own)) {
+		return "is the first or last address of its subnet, which stands for all of it", "choose one between them"
+	}
+	return "", ""
+}
+
+// lastOf is the highest address of an IPv4 subnet: where it broadcasts.
+func lastOf(p netip.Prefix) netip.Addr {
+	b := p.Addr().As4()
+	host := ^uint32(0) >> p.Bits()
+	n := binary.BigEndian.Uint32(b[:]) | host
+	binary.BigEndian.PutUint32(b[:], n)
+	return netip.AddrFrom4(b)
 }
 
 // netFixed tells whether the context's network is settled already; on a running

@@ -270,6 +270,14 @@ func (g *guest) reap() {
 // running tells whether pid 1 of the context lives, going by this handle.
 func (g *guest) running() bool { return g.run.alive() }
 
+// disown lets go of a pid 1 that is our child: how it ends is not told any more.
+func (g *guest) disown() {
+	if c, ok := g.proc.(*child); ok {
+		c.Close()
+	}
+	g.proc = nil
+}
+
 // alive tells whether the process that was pid 1 still is one.
 func (r runState) alive() bool {
 	return r.PID > 0 && r.StartTime != 0 && startTime(r.PID) == r.StartTime

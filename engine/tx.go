@@ -118,9 +118,6 @@ func (g *guest) start(create bool) (err error) {
 	if g.run, err = g.e.readRun(name); err != nil {
 		return err
 	}
-	if err := g.findLost(); err != nil {
-		return err
-	}
 	if g.rec == nil && !create {
 		os.Remove(g.e.paths.Guest(name))
 		return unknownGuest(name, g.e.names())

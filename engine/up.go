@@ -7,6 +7,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"vsl/engine/internal/sys"
 )
 
 // UpOptions say how to bring guests up.
@@ -60,7 +62,8 @@ func (e *Engine) Up(ctx context.Context, decls []Declared, o UpOptions) ([]Outco
 	if o.Parallel <= 0 {
 		o.Parallel = 16
 	}
-	u := &upRun{e: e, o: o, rolls: rolls, marks: map[string]*marks{}, slots: make(chan struct{}, o.Parallel)}
+	atOnce, few := withinFiles(o.Parallel, len(decls), sys.NoFile())
+	u := &upRun{e: e, o: o, few: few, rolls: rolls, marks: map[string]*marks{}, slots: make(chan struct{}, atOnce)}
 	for _, d := range decls {
 		u.marks[d.Spec.Name] = newMarks()
 	}
@@ -89,6 +92,7 @@ type upRun struct {
 	marks     map[string]*marks
 	rolls     map[string]*roll // by pool
 	slots     chan struct{}
+	few       bool     // descriptors: none is kept for what is up
 	templates sync.Map // of *Template to func() error: one build each
 }
 
@@ -174,6 +178,9 @@ func (u *upRun) bringUp(ctx context.Context, d Declared, m *marks) (Change, []st
 	}
 	if g.run, err = u.e.readRun(d.Spec.Name); err != nil {
 		return "", nil, err
+	}
+	if u.few {
+		defer g.disown()
 	}
 	change, reasons := u.o.compare(g)
 	for replaced := false; ; replaced = true {

@@ -201,10 +201,10 @@ func (v *validator) net(s *Spec) {
 		switch {
 		case err != nil:
 			v.fail(s, "ip", "as in \"198.51.100.5\" or \"198.51.100.5/24\"", "%q is not an address", a.IP)
-		case p.Addr().IsUnspecified() || p.Addr().IsMulticast() || p.Addr().Is4In6():
-			v.fail(s, "ip", "", "%s cannot be a guest's address", a.IP)
-		case p.Addr().IsLoopback() && isPrivateLoopback(p.Addr()):
-			v.fail(s, "ip", "choose one whose last number is not 1, as 127.77.0.10", "%s may be the private loopback of a guest", a.IP)
+		default:
+			if msg, hint := unfit(p); msg != "" {
+				v.fail(s, "ip", hint, "%s %s", a.IP, msg)
+			}
 		}
 	}
 }

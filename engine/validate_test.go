@@ -71,6 +71,24 @@ func TestValidate(t *testing.T) {
 	}
 }
 
+// What no host can give a guest is told when the recipe is checked, not by a
+// leaf in the middle of up.
+func TestAddressesThatNoGuestCanHave(t *testing.T) {
+	for ip, word := range map[string]string{
+		"127.0.0.1": "each guest has for itself", "127.0.0.9": "each guest has for itself", "127.200.3.4": "each guest has for itself", "127.0.0.1/8": "each guest has for itself",
+		"127.16.0.1": "may be the private loopback", "127.127.255.1": "may be the private loopback", "fd76:736c:6c6f::1000": "may be the private loopback",
+		"0.0.0.0": "cannot be", "::": "cannot be", "::1": "cannot be", "224.0.0.1": "cannot be", "239.1.2.3": "cannot be", "ff02::1": "cannot be",
+		"255.255.255.255": "cannot be", "fe80::1": "cannot be", "::ffff:198.51.100.5": "cannot be",
+		"198.51.100.0/24": "first or last", "198.51.100.255/24": "first or last",
+		"127.77.0.10": "", "198.51.100.5": "", "198.51.100.5/24": "", "198.51.100.0/31": "", "198.51.100.0": "", "198.51.100.7/32": "", "2001:db8::5/64": "", "2001:db8::": "", "10.0.0.255/16": "",
+	} {
+		err := Validate([]*Spec{spec("a", func(s *Spec) { s.Net.Addrs = []Address{{IP: ip}} })})
+		if word == "" && err != nil || word != "" && (err == nil || !strings.Contains(err.Error(), word)) {
+			t.Errorf("%s: %v; want %q", ip, err, word)
+		}
+	}
+}
+
 func TestParseSignal(t *testing.T) {
 	for in, want := range map[string]int{"TERM": 15, "SIGTERM": 15, "term": 15, "9": 9, "RTMIN+4": 38, "SIGRTMIN+3": 37, "RTMIN": 34} {
 		if got, err := ParseSignal(in); got != want || err != nil {

@@ -106,10 +106,10 @@ func Load(ctx context.Context, path string, src []byte, o Options) (*Recipe, err
 	}
 	if o.Dir == "" {
 		dir, err := filepath.Abs(filepath.Dir(path))
-		if err != nil {
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return nil, &engine.OpError{Op: "read recipe", Target: path, Err: err}
 		}
-		o.Dir = dir
+		o.Dir = dir // "" where the working directory was removed: a recipe that came with vsl needs none
 	}
 	s := newState(o, false)
 	a := api.Open(s, apiOptions(o))

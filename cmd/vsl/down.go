@@ -54,13 +54,18 @@ func joined(bad []*engine.Damage) error {
 func (a *app) downCommand() *cobra.Command {
 	var o downOptions
 	cmd := &cobra.Command{
-		Use:   "down NAME…|RECIPE [NAME…]|--all",
+		Use:   "down [NAME…|RECIPE [NAME…]|--all]",
 		Short: "shut guests down",
 		Long: "Shuts guests down, in the reverse of the order they came up in, each by the shutdown flow\n" +
 			"of the recipe it was booted with. What does not end by itself is killed: afterwards nothing of\n" +
 			"a guest runs. Its files stay until vsl rm. A recipe's path or name stands for all guests\n" +
-			"that were brought up from it, or for those of them that are named after it.\n\n" +
-			"The first INT or TERM ends the waiting: a guest that was told to shut down goes on with that, and\n" +
+			"that were brought up from it, or for those of them that are named after it; without any argument it is
+" +
+			"the recipe.lua of the folder you are in, as with vsl up.
+
+" +
+			"The first INT or TERM ends the waiting: a guest that was told to shut down goes on with that, and
+" +
 			"vsl exits with 4. The second one kills the guests.",
 		Example: "  vsl down web1 web2\n  vsl down --all",
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -73,6 +78,9 @@ func (a *app) downCommand() *cobra.Command {
 }
 
 func (a *app) runDown(ctx context.Context, args []string, o downOptions) error {
+	if !o.all {
+		args = orHere(args)
+	}
 	e, names, bad, err := a.selected(args, o.selection)
 	if err != nil {
 		return err
@@ -130,6 +138,9 @@ func selectGuests(e *engine.Engine, args []string, all bool) (names []string, ba
 			continue
 		}
 		of = guestsFrom(e, guests, arg)
+		if len(of) == 0 && arg == "." {
+			return nil, nil, &engine.OpError{Op: "find guests of", Target: "the recipe in this folder", Err: engine.ErrUnknownGuest, Hint: "vsl up brings them up, vsl ls lists the guests there are"}
+		}
 		if len(of) == 0 {
 			return nil, nil, err
 		}

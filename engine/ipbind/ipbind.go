@@ -115,12 +115,12 @@ func (c *Config) check() error {
 		return fmt.Errorf("a guest can have at most %d addresses of each family", MaxAddrs)
 	}
 	for _, a := range c.IP4 {
-		if !a.Is4() || !usable(a) {
+		if !a.Is4() || !Usable(a) {
 			return fmt.Errorf("%v is no IPv4 address that a guest can have", a)
 		}
 	}
 	for _, a := range c.IP6 {
-		if !a.Is6() || a.Is4In6() || !usable(a) || a.IsLinkLocalUnicast() {
+		if !a.Is6() || !Usable(a) {
 			return fmt.Errorf("%v is no IPv6 address that a guest can have", a)
 		}
 	}
@@ -145,8 +145,10 @@ func public127(a netip.Addr) bool {
 	return b[1] >= 16 && b[1] <= 127 && b[3] != 1
 }
 
-func usable(a netip.Addr) bool {
-	return !a.IsUnspecified() && (!a.IsLoopback() || public127(a)) && !a.IsMulticast() && a != netip.AddrFrom4([4]byte{255, 255, 255, 255})
+// Usable tells whether a guest can have an address.
+func Usable(a netip.Addr) bool {
+	return a.IsValid() && !a.IsUnspecified() && (!a.IsLoopback() || public127(a)) && !a.IsMulticast() && !a.Is4In6() &&
+		!(a.Is6() && a.IsLinkLocalUnicast()) && a != netip.AddrFrom4([4]byte{255, 255, 255, 255})
 }
 
 // Attach confines the context whose cgroup c names: every process in it or in a

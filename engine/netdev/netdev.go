@@ -26,6 +26,9 @@ const Protocol = 0x76
 // the same on each host, for the addresses never leave the loopback device.
 var loopback6Net = netip.MustParsePrefix("fd76:736c:6c6f::/64")
 
+// IsLoopback6 tells whether an address may be the private loopback of a guest.
+func IsLoopback6(a netip.Addr) bool { return loopback6Net.Contains(a) }
+
 // LoopbackDevice is where the private IPv6 loopbacks are put. IPv4 needs none:
 // all of 127/8 is local.
 const LoopbackDevice = "lo"

@@ -24,7 +24,7 @@ func handleMethods() []method {
 		{"remove", "(path: string)", "Removes a file or a tree; an absent one is no error.", nil, (*API).remove},
 		{"exists", "(path: string): boolean", "Says whether a path exists.", nil, (*API).exists},
 		{"glob", "(pattern: string): string[]", "Lists the paths that match a pattern; what cannot be listed matches nothing.", nil, (*API).glob},
-		{"copy_in", "(host_path: string, guest_path: string)", "Copies a file or folder from beside the recipe into the guest.", nil, (*API).copyIn},
+		{"copy_in", "(host_path: string, guest_path: string)", "Copies a file or folder from beside the recipe into the guest; a file goes into a folder that is there.", nil, (*API).copyIn},
 		{"copy_out", "(guest_path: string, host_path: string)", "Copies out of the guest; needs --allow-host.", nil, (*API).copyOut},
 		{"shutdown", "()", "Shuts the guest down: kill { g, graceful = true }.", nil, (*API).shutdown},
 		{"kill", "(t?: vsl.kill)", "Ends the guest at once, or sends a signal.", bind.KillSchema, (*API).killMethod},

@@ -371,7 +371,7 @@ function Guest:exists(path) end
 ---@return string[]
 function Guest:glob(pattern) end
 
---- Copies a file or folder from beside the recipe into the guest.
+--- Copies a file or folder from beside the recipe into the guest; a file goes into a folder that is there.
 ---@param host_path string
 ---@param guest_path string
 function Guest:copy_in(host_path, guest_path) end

@@ -17,6 +17,39 @@ import (
 	"vsl/tests/fixture"
 )
 
+// A file that is copied to a folder goes into it, both ways.
+func TestCopiesGoIntoFolders(t *testing.T) {
+	r := newRoot(t)
+	r.simple(`net = "none"`)
+	g, ctx, dir := r.guest("g"), t.Context(), t.TempDir()
+	from := filepath.Join(dir, "from")
+	if err := os.WriteFile(from, []byte("text"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink("from", filepath.Join(dir, "link")); err != nil {
+		t.Fatal(err)
+	}
+	r.sh("g", "mkdir /srv/there; ln -s there /srv/linked")
+	for _, c := range []struct{ from, to, at string }{
+		{"from", "/srv/there", "/srv/there/from"}, {"from", "/srv/there/", "/srv/there/from"}, {"from", "/srv/linked", "/srv/there/from"},
+		{"from", "/srv/new", "/srv/new"}, {"from", "/srv/made/", "/srv/made/from"}, {"link", "/srv/there", "/srv/there/link"},
+	} {
+		r.sh("g", "rm -rf /srv/there/* /srv/new /srv/made")
+		if err := g.CopyIn(ctx, filepath.Join(dir, c.from), c.to); err != nil {
+			t.Errorf("%s to %s: %v", c.from, c.to, err)
+			continue
+		}
+		expect(t, c.from+" copied to "+c.to, r.exec("g", "test", "-e", c.at, "-o", "-L", c.at).Code, 0)
+	}
+	if err := g.WriteFile(ctx, "/srv/out", []byte("out"), engine.WriteArgs{}); err != nil {
+		t.Fatal(err)
+	}
+	if err := g.CopyOut(ctx, "/srv/out", dir); err != nil {
+		t.Fatal(err)
+	}
+	expect(t, "what came out", readFile(t, filepath.Join(dir, "out")), "out")
+}
+
 func TestFileOperationsOfHandles(t *testing.T) {
 	r := newRoot(t)
 	r.simple("")

@@ -68,3 +68,18 @@ func available(t testing.TB) int64 {
 	}
 	return 0
 }
+
+// What the shell that vsl is started from allows bounds how many come up at once,
+// not how many come up.
+func TestFortyGuestsWithFewDescriptors(t *testing.T) {
+	r := newRoot(t)
+	recipe := r.recipe(`for i = 1, 40 do guest("g" .. i) { template = box, command = { "sleep", "infinity" }, net = "none" } end`)
+	r.must("template", "build", recipe)
+	for _, verb := range [][]string{{"up", recipe}, {"up", recipe}, {"ls"}, {"down", "--all"}, {"up", "--all"}, {"rm", "-f", "--all"}} {
+		c := r.cmd(verb...)
+		c.Path, c.Args = "/bin/sh", append([]string{"sh", "-c", `ulimit -n 64 && exec "$0" "$@"`, c.Path}, verb...)
+		if out, err := c.CombinedOutput(); err != nil {
+			t.Fatalf("vsl %v: %v\n%s", verb, err, out)
+		}
+	}
+}

@@ -1,6 +1,7 @@
 package sys
 
 import (
+	"errors"
 	"runtime"
 	"unsafe"
 
@@ -15,6 +16,21 @@ var Rlimits = map[string]int{
 	"msgqueue": unix.RLIMIT_MSGQUEUE, "nice": unix.RLIMIT_NICE, "nofile": unix.RLIMIT_NOFILE,
 	"nproc": unix.RLIMIT_NPROC, "rss": unix.RLIMIT_RSS, "rtprio": unix.RLIMIT_RTPRIO,
 	"rttime": unix.RLIMIT_RTTIME, "sigpending": unix.RLIMIT_SIGPENDING, "stack": unix.RLIMIT_STACK,
+}
+
+// Scarce tells whether a call failed for want of descriptors or memory: that says
+// nothing of what it was made on.
+func Scarce(err error) bool {
+	return errors.Is(err, unix.EMFILE) || errors.Is(err, unix.ENFILE) || errors.Is(err, unix.ENOMEM)
+}
+
+// NoFile is how many files this process may have open.
+func NoFile() int {
+	var now unix.Rlimit
+	if unix.Prlimit(0, unix.RLIMIT_NOFILE, nil, &now) != nil || now.Cur > 1<<30 {
+		return 1 << 30
+	}
+	return int(now.Cur)
 }
 
 // SchedPolicies maps the names of sched(7) to the kernel's numbers.
