@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -10,6 +11,7 @@ import (
 
 	"vsl/engine/ipbind"
 	"vsl/engine/kernel"
+	"vsl/engine/rootfs"
 	"vsl/engine/store"
 )
 
@@ -25,8 +27,9 @@ type Finding struct {
 // spares are what is not missed where the other way is there.
 var spares = map[string]string{"pidfd exit status": "the process connector does as well", "BPF LSM": "Landlock does as well", "Landlock scope": "BPF LSM does as well"}
 
-// Doctor looks at everything vsl may need, by trying it where that is harmless.
-func (e *Engine) Doctor() []Finding {
+// Doctor looks at everything vsl may need, by trying it where that is harmless, and
+// takes a guest up and down, since it is all of it together that counts.
+func (e *Engine) Doctor(ctx context.Context) []Finding {
 	var out []Finding
 	add := func(name string, err error, detail, remedy string) {
 		f := Finding{Name: name, OK: err == nil, Detail: detail}
@@ -67,8 +70,13 @@ func (e *Engine) Doctor() []Finding {
 		for _, k := range e.kinds() {
 			kinds = append(kinds, string(k))
 		}
-		add("clones", nil, strings.Join(kinds, ", "), "")
+		detail := strings.Join(kinds, ", ")
+		if err := rootfs.ProbeOverlay(e.paths.Root); err != nil {
+			detail += "; no overlay: " + err.Error()
+		}
+		add("clones", nil, detail, "")
 	}
+	add("a guest", e.trial(ctx), "came up and went down, from host()", "vsl up fails like this: --root names a state folder elsewhere; templates from tar{} or debian{} do without the host's /usr")
 	add("address confinement", ipbind.Supported(), "cgroup BPF", "use net = \"none\", or a kernel with cgroup BPF")
 	add("abstract UNIX sockets", guardErr, "guarded by "+guard, "kernel 6.12 has Landlock scopes; before that boot with lsm=...,bpf")
 	out = append(out, pingFinding())

@@ -266,7 +266,12 @@ func (e *Engine) gcFiles(ctx context.Context) (did []string, err error) {
 			if !strings.HasPrefix(en.Name(), prefix) || strings.HasSuffix(en.Name(), own) || alivePid(en.Name()) {
 				continue
 			}
-			errs = append(errs, rootfs.RemoveTree(filepath.Join(dir, en.Name())))
+			rest := filepath.Join(dir, en.Name())
+			if prefix == probePrefix {
+				errs = append(errs, endTrial(ctx, rest))
+			} else {
+				errs = append(errs, rootfs.RemoveTree(rest))
+			}
 			did = append(did, "removed the rest of "+en.Name())
 		}
 	}

@@ -16,18 +16,18 @@ func (a *app) doctorCommand() *cobra.Command {
 			"there and not missed: something else does the same.",
 		Example: "  sudo vsl doctor",
 		Args:    exactly(0, ""),
-		RunE:    func(*cobra.Command, []string) error { return a.runDoctor(json) },
+		RunE:    func(cmd *cobra.Command, _ []string) error { return a.runDoctor(cmd.Context(), json) },
 	}
 	cmd.Flags().BoolVar(&json, "json", false, "print an array of objects")
 	return cmd
 }
 
-func (a *app) runDoctor(json bool) error {
+func (a *app) runDoctor(ctx context.Context, json bool) error {
 	e, err := a.engine(false)
 	if err != nil {
 		return err
 	}
-	findings := e.Doctor()
+	findings := e.Doctor(ctx)
 	missing := 0
 	rows := [][]string{}
 	for _, f := range findings {

@@ -24,15 +24,15 @@ func Probe(dir string) []CloneKind {
 	return append(kinds, Copy)
 }
 
-// probeDir makes the folder in which something is tried. Its name ends in our
+// ProbeDir makes the folder in which something is tried. Its name ends in our
 // pid: when that process is gone, the folder is one that it left behind.
-func probeDir(dir string) (string, error) {
+func ProbeDir(dir string) (string, error) {
 	return os.MkdirTemp(dir, fmt.Sprintf("%sprobe-*-%d", tmpPrefix, os.Getpid()))
 }
 
 // ProbeReflink says why files in dir cannot share their blocks; nil if they can.
 func ProbeReflink(dir string) error {
-	tmp, err := probeDir(dir)
+	tmp, err := ProbeDir(dir)
 	if err != nil {
 		return sys.Op("probe", dir, unwrapPath(err))
 	}
@@ -56,7 +56,7 @@ func ProbeReflink(dir string) error {
 // ProbeOverlay says why guests cannot have overlays in dir; nil if they can. It
 // mounts one, id-mapped, in a mount namespace that ends with it.
 func ProbeOverlay(dir string) error {
-	tmp, err := probeDir(dir)
+	tmp, err := ProbeDir(dir)
 	if err != nil {
 		return sys.Op("probe", dir, unwrapPath(err))
 	}
