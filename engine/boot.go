@@ -81,6 +81,7 @@ func (g *guest) boot(ctx context.Context, a BootArgs) error {
 	if err := g.e.writeRun(g.spec.Name, g.run); err != nil {
 		return err
 	}
+	os.Remove(g.e.paths.Ended(g.spec.Name)) // of the run before
 	return l.commandStarted()
 }
 

@@ -93,15 +93,16 @@ func (g *guest) Status(ctx context.Context) (s Status, err error) {
 		return s, err
 	}
 	pid, err := g.init()
-	if errors.Is(err, ErrNotRunning) {
+	if err != nil && !errors.Is(err, ErrNotRunning) {
+		return s, err
+	}
+	run, rerr := g.e.readRun(g.spec.Name)
+	if rerr != nil {
+		return s, rerr
+	}
+	if err != nil {
+		s.Ended = g.e.endOf(g.spec.Name, run)
 		return s, nil
-	}
-	if err != nil {
-		return s, err
-	}
-	run, err := g.e.readRun(g.spec.Name)
-	if err != nil {
-		return s, err
 	}
 	s.State, s.PID, s.Since, s.Init, s.Ready, s.CGroup = StateRunning, pid, run.Since, runningInit(pid, run.Init).name, run.Ready, grp.Path()
 	if run.Net != nil {
@@ -301,6 +302,11 @@ func (e *Engine) release(ctx context.Context, name string) error {
 	run, err := e.readRun(name)
 	if err != nil {
 		return err
+	}
+	if run.PID != 0 && !run.alive() {
+		if end := e.endOf(name, run); end != nil {
+			e.noteEnd(name, *end)
+		}
 	}
 	if grp.Exists() {
 		if err := grp.Kill(); err != nil {

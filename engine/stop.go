@@ -36,7 +36,8 @@ func (g *guest) Kill(ctx context.Context, a KillArgs) error {
 			return err
 		}
 		g.ending()
-		if a.Graceful && g.running() {
+		end, was := Ended{How: EndedKilled}, g.running()
+		if a.Graceful && was {
 			err := g.shutdownInit(ctx, a)
 			if left = g.left(ctx); left != nil {
 				return nil // what was begun is the guest's to finish, not ours to undo
@@ -44,9 +45,19 @@ func (g *guest) Kill(ctx context.Context, a KillArgs) error {
 			if err != nil {
 				g.e.log.Warn().Str("guest", g.spec.Name).Err(err).Msg("graceful shutdown did not work; killing")
 			}
+			if !g.running() {
+				end.How = EndedShutDown
+			}
+		}
+		if grp, err := g.group(); err == nil && was {
+			end.OOMKills = oomKills(grp)
 		}
 		if err := g.e.release(context.WithoutCancel(ctx), g.spec.Name); err != nil {
 			return err
+		}
+		if was {
+			end.At = time.Now().UTC()
+			g.e.noteEnd(g.spec.Name, end)
 		}
 		g.reap()
 		g.run, g.tx.context = runState{}, false
@@ -85,6 +96,7 @@ func (g *guest) signal(a KillArgs) error {
 		if err != nil {
 			return err
 		}
+		g.e.noteEnd(g.spec.Name, Ended{How: signalled, Signal: strings.TrimPrefix(strings.ToUpper(a.Signal), "SIG"), At: time.Now().UTC()})
 		return sys.Op("signal pid 1 of guest", g.spec.Name, sys.SignalProcess(pid, sig, func() bool { return g.member(pid) }))
 	}
 	grp, err := g.group()

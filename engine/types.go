@@ -332,6 +332,7 @@ type Status struct {
 	Pool      string        `json:"pool,omitempty"`
 	Spare     bool          `json:"spare,omitempty"` // its pool has become smaller
 	Failed    *Failure      `json:"failed,omitempty"`
+	Ended     *Ended        `json:"ended,omitempty"` // its last run, of what does not run
 }
 
 // OpError is the error of every kernel operation.

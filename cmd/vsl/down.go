@@ -59,13 +59,9 @@ func (a *app) downCommand() *cobra.Command {
 		Long: "Shuts guests down, in the reverse of the order they came up in, each by the shutdown flow\n" +
 			"of the recipe it was booted with. What does not end by itself is killed: afterwards nothing of\n" +
 			"a guest runs. Its files stay until vsl rm. A recipe's path or name stands for all guests\n" +
-			"that were brought up from it, or for those of them that are named after it; without any argument it is
-" +
-			"the recipe.lua of the folder you are in, as with vsl up.
-
-" +
-			"The first INT or TERM ends the waiting: a guest that was told to shut down goes on with that, and
-" +
+			"that were brought up from it, or for those of them that are named after it; without any argument it is\n" +
+			"the recipe.lua of the folder you are in, as with vsl up.\n\n" +
+			"The first INT or TERM ends the waiting: a guest that was told to shut down goes on with that, and\n" +
 			"vsl exits with 4. The second one kills the guests.",
 		Example: "  vsl down web1 web2\n  vsl down --all",
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -107,6 +107,9 @@ func (a *app) printStatus(s engine.Status) {
 	if s.Failed != nil {
 		add("failed", "at "+s.Failed.At.Local().Format("2006-01-02 15:04:05")+", and was kept: vsl up makes it good, vsl rm -f removes it")
 	}
+	if s.Ended != nil {
+		add("ended", s.Ended.String())
+	}
 	add("xid", fmt.Sprint(s.XID))
 	add("ip", strings.Join(s.IP, " "))
 	if s.Hostname != s.Name {

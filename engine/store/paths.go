@@ -115,6 +115,7 @@ func (p Paths) SecretKey() string { return filepath.Join(p.Root, "secret.key") }
 func (p Paths) Guest(name string) string   { return filepath.Join(p.Guests(), name) }
 func (p Paths) Record(name string) string  { return filepath.Join(p.Guest(name), "guest.json") }
 func (p Paths) Begun(name string) string   { return filepath.Join(p.Guest(name), ".begun") }
+func (p Paths) Ended(name string) string   { return filepath.Join(p.Guest(name), "ended.json") }
 func (p Paths) Data(name string) string    { return filepath.Join(p.Guest(name), "data.json") }
 func (p Paths) Recipe(name string) string  { return filepath.Join(p.Guest(name), "recipe") }
 func (p Paths) Console(name string) string { return filepath.Join(p.Guest(name), "console.log") }

@@ -123,3 +123,41 @@ func moveOne(t *testing.T, pid int, to string) {
 		t.Fatal(err)
 	}
 }
+
+// Why a guest ended is told after its end, and still after gc has taken its
+// context away; what nobody knows is not made up.
+func TestStatusSaysWhyAGuestEnded(t *testing.T) {
+	for _, tc := range []struct {
+		name, command, extra string
+		verb                 []string
+		words                string
+	}{
+		{"down", `"sleep", "infinity"`, "", []string{"down", "g"}, "shut down by vsl"},
+		{"kill", `"sleep", "infinity"`, "", []string{"kill", "g"}, "killed by vsl"},
+		{"a signal", `"sleep", "infinity"`, "", []string{"kill", "-s", "KILL", "g"}, "after vsl sent it SIGKILL"},
+		{"by itself", `"sleep", "0.5"`, "", nil, "by itself; its status is not known"},
+		{"out of memory", `"sh", "-c", "sleep 0.5; exec tail /dev/zero"`, `limit = { memory = "24M", swap = "0" },`, nil, "out of memory"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			r := newRoot(t)
+			r.up(`guest "g" { template = box, command = { ` + tc.command + ` }, net = "none", ` + tc.extra + ` }`)
+			if end := r.status("g").Ended; end != nil && tc.verb != nil {
+				t.Errorf("it runs, and ended %s", end)
+			}
+			if tc.verb != nil {
+				r.must(tc.verb...)
+			}
+			eventually(t, slow(20*time.Second), "it ended", func() bool { return r.vsl("status", "g").code == 3 })
+			for _, when := range []string{"at once", "after gc"} {
+				if text := r.vsl("status", "g").out; !strings.Contains(text, tc.words) {
+					t.Errorf("%s status does not say %q:\n%s", when, tc.words, text)
+				}
+				if text := r.must("ls", "--json"); !strings.Contains(text, `"ended": {`) {
+					t.Errorf("%s ls --json does not say how it ended:\n%s", when, text)
+				}
+				r.must("gc")
+			}
+			r.must("rm", "g")
+		})
+	}
+}
