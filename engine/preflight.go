@@ -55,14 +55,12 @@ func (e *Engine) preflight(v *validator, specs []*Spec) error {
 
 // CanComeUp finds what would keep guests from coming up again, before they are brought
 // down for that: what a declaration asks of this host, secrets, the template that each
-// is cloned from, and room for what a run writes.
+// is cloned from, and room for what a run writes. They may be some of a recipe's,
+// which has been validated as a whole.
 func (e *Engine) CanComeUp(decls []Declared) error {
 	var specs []*Spec
 	for _, d := range decls {
 		specs = append(specs, d.Spec)
-	}
-	if err := Validate(specs); err != nil {
-		return err
 	}
 	if err := errors.Join(e.preflight(&validator{}, specs), e.SecretsAtHand(decls)); err != nil {
 		return err

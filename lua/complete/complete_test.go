@@ -74,7 +74,7 @@ func TestAt(t *testing.T) {
 		{"local x = param.|", "", "string int secret cidr", "trim", false},
 		{"local x = param.int(\"n\", { m| })", "m", "min max default doc", "pattern", false},
 		{"ready = probe.|", "", "tcp http", "", false},
-		{"guest \"a\" { ready = probe.http { | } }", "", "port path status within every", "", true},
+		{"guest \"a\" { ready = probe.http { | } }", "", "port path status within every timeout", "", true},
 		{"local net = subnet(\"198.51.100.0/24\")\nlocal a = net:|", "", "at host", "", true},
 		{"local s = \"x\"\nprint(s:|)", "", "format gsub upper", "exec", false},
 		{"pool \"w\" { size = 1, each = function(i) return { li| } end }", "li", "limit", "guest", false},
