@@ -53,8 +53,16 @@ func (g *guest) endConsole() {
 			g.e.log.Debug().Str("guest", g.spec.Name).Err(err).Msg("its console stays a link to nowhere")
 		}
 	}
-	g.console.close()
-	g.console = nil
+	g.dropConsole()
+}
+
+// dropConsole lets go of the console of a context that ends now. While we hold the
+// pipe of its log, the reader does not end.
+func (g *guest) dropConsole() {
+	if g.console != nil {
+		g.console.close()
+		g.console = nil
+	}
 }
 
 // copy writes what the guest prints to its log.

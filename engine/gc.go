@@ -46,6 +46,9 @@ func (e *Engine) GC(ctx context.Context) (s Sweep, err error) {
 		s.Did = append(s.Did, did...)
 		errs = append(errs, err)
 	}
+	if l, err := e.layout(); err == nil && l.RemoveHelpers(e.paths.Base()) {
+		s.Did = append(s.Did, "removed the group of readers of logs, which had none left")
+	}
 	gone, err := e.templates().GC()
 	s.Did = append(s.Did, gone...)
 	return s, errors.Join(append(errs, err)...)

@@ -52,6 +52,7 @@ func (g *guest) Kill(ctx context.Context, a KillArgs) error {
 		if grp, err := g.group(); err == nil && was {
 			end.OOMKills = oomKills(grp)
 		}
+		g.dropConsole()
 		if err := g.e.release(context.WithoutCancel(ctx), g.spec.Name); err != nil {
 			return err
 		}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 
 	"vsl/engine/store"
 )
@@ -190,6 +191,9 @@ func (g *guest) commit() error {
 
 func (g *guest) rollback(ctx context.Context) error {
 	defer g.end()
+	if slices.ContainsFunc(g.tx.undos, func(u undo) bool { return u.Op == undoContext }) {
+		g.dropConsole()
+	}
 	err := g.e.undoAll(ctx, g.spec.Name, g.tx.undos)
 	if err != nil {
 		if g.tx.journal != nil {

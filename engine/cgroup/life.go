@@ -189,11 +189,24 @@ func (g *Group) Remove() error {
 	return nil
 }
 
-// removeHelpers removes the group of helpers. They end with the contexts that they
-// served, an instant later; one that stays longer is left alone, and so is the
-// group where the contexts of other commands have begun to use it.
+// helpersEnd bounds the wait for helpers, which end with the contexts that they
+// served, an instant later.
+const helpersEnd = 5 * time.Second
+
+// RemoveHelpers removes the group of helpers where the base has no context any more,
+// and tells whether there was one. It is for what a killed command left.
+func (l *Layout) RemoveHelpers(base string) bool {
+	if _, err := os.Lstat(filepath.Join(l.Unified, l.Base, base)); err == nil {
+		return false
+	}
+	return os.Remove(filepath.Join(l.Unified, l.Base, helpers(base))) == nil
+}
+
+// removeHelpers removes the group of helpers. One that stays longer than it should is
+// left alone, and so is the group where the contexts of other commands have begun to
+// use it.
 func removeHelpers(dir string) {
-	for end := time.Now().Add(time.Second); ; time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(helpersEnd); ; time.Sleep(time.Millisecond) {
 		if err := os.Remove(dir); !errors.Is(err, sys.EBUSY) || time.Now().After(end) {
 			return
 		}

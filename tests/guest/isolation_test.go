@@ -167,7 +167,10 @@ func TestGuestSeesOnlyItself(t *testing.T) {
 	if up > fixture.Scaled(30*time.Second).Seconds() {
 		t.Errorf("its uptime is %.1f s", up)
 	}
-	expect(t, "its cgroup", r.out("g", "sh", "-c", "grep ^0:: /proc/self/cgroup"), "0::/")
+	expect(t, "its cgroup", r.out("g", "sh", "-c", "grep ^0:: /proc/1/cgroup"), "0::/")
+	if own := r.out("g", "sh", "-c", "grep ^0:: /proc/self/cgroup"); !strings.HasPrefix(own, "0::/vsl.command.") || strings.Count(own, "/") != 1 {
+		t.Errorf("a command's cgroup: got %s, want one right below the guest's", own)
+	}
 	mounts := r.out("g", "cat", "/proc/self/mountinfo")
 	for _, secret := range []string{r.src, "/home", "/root/"} {
 		if strings.Contains(mounts, secret) {
