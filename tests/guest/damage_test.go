@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"vsl/engine"
+	"vsl/tests/fixture"
 )
 
 // stateFile is one of the files in which vsl keeps what it knows of a guest.
@@ -58,6 +59,7 @@ end`
 // Whatever becomes of a state file of one guest: no verb breaks, the others go on, what
 // the guest wrote stays, its ids are nobody else's, and what is told to do about it works.
 func TestDamagedStateFiles(t *testing.T) {
+	fixture.HostTierOnly(t)
 	t.Setenv("VSL_TEST_SECRET", "s3cret")
 	r := newRoot(t)
 	recipe := r.recipe(damageRecipe)

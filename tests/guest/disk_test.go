@@ -13,6 +13,7 @@ import (
 	"unsafe"
 
 	"vsl/engine"
+	"vsl/tests/fixture"
 )
 
 // disk is an ext4 file system of its own, in a file, below which a test's root is.
@@ -112,6 +113,7 @@ func (d *disk) fill(inodes bool) (free func()) {
 // To stop and to remove guests takes no room on a disk, and a restart that cannot
 // bring a guest up again does not bring it down.
 func TestStoppingTakesNoRoom(t *testing.T) {
+	fixture.HostTierOnly(t)
 	for _, what := range []string{"inodes", "room"} {
 		t.Run(what, func(t *testing.T) {
 			d := newDisk(t, 48<<20, "-N", "6000", "-m", "0")
@@ -145,6 +147,7 @@ func TestStoppingTakesNoRoom(t *testing.T) {
 
 // A run whose last write fails says so and is undone, so that nothing is undone later.
 func TestCommitThatFails(t *testing.T) {
+	fixture.HostTierOnly(t)
 	r := newRoot(t)
 	recipe := r.recipe(`guest "g" { template = box, command = { "sleep", "infinity" }, limit = { pids = 100 } }`)
 	r.must("template", "build", recipe)
@@ -178,6 +181,7 @@ const powerRecipe = `for _, n in ipairs { "old", "new" } do guest(n) { template 
 // After a power cut at any moment of a verb every guest that was there is, every file of
 // the state is whole or told of, and the next up brings all of them up.
 func TestPowerCut(t *testing.T) {
+	fixture.HostTierOnly(t)
 	for _, verb := range []struct {
 		name         string
 		before, args []string
@@ -273,6 +277,7 @@ func (r *root) endAll() {
 
 // A copy of a live root has the same guests by name, and touches none of the original.
 func TestCopyOfALiveRoot(t *testing.T) {
+	fixture.HostTierOnly(t)
 	r := newRoot(t)
 	recipe := r.recipe(`guest "g" { template = box, command = { "sleep", "infinity" }, ip = { "198.51.100.77", "2001:db8::77" } }`)
 	r.must("up", recipe)

@@ -7,11 +7,14 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"vsl/tests/fixture"
 )
 
 // doctor and up agree on a state folder and a host: what doctor calls ok comes up,
 // and what does not come up it says.
 func TestDoctorTriesWhatUpDoes(t *testing.T) {
+	fixture.HostTierOnly(t)
 	for _, tc := range []struct{ name, mounts, words string }{
 		{"nothing special", "true", ""},
 		{"a state folder on overlay", `mkdir l u w && mount -t overlay o -o lowerdir=l,upperdir=u,workdir=w "$0/m"`, ""},
@@ -49,6 +52,7 @@ ls -A "$0/m/r" | grep probe || echo CLEAN`
 
 // A doctor that is killed in the middle of its trial leaves what gc finishes.
 func TestKilledDoctorThenGC(t *testing.T) {
+	fixture.HostTierOnly(t)
 	r := newRoot(t)
 	res := r.vsl("doctor")
 	if res.code > 1 { // 1 where something is missing, as mmdebstrap is in the emulated machine

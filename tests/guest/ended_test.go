@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"vsl/tests/fixture"
 )
 
 // alive tells whether a process runs; a zombie does not.
@@ -22,6 +24,7 @@ func alive(pid int) bool {
 // A state root has one name, by whichever link it is reached and whether it
 // exists yet or not: the first command made groups that later ones did not find.
 func TestRootBehindALinkIsTheSameForEachCommand(t *testing.T) {
+	fixture.HostTierOnly(t)
 	top := t.TempDir()
 	for _, d := range []string{"disk/a", "disk/b"} {
 		if err := os.MkdirAll(filepath.Join(top, d), 0o755); err != nil {

@@ -19,6 +19,7 @@ import (
 
 // A file that is copied to a folder goes into it, both ways.
 func TestCopiesGoIntoFolders(t *testing.T) {
+	fixture.HostTierOnly(t)
 	r := newRoot(t)
 	r.simple(`net = "none"`)
 	g, ctx, dir := r.guest("g"), t.Context(), t.TempDir()

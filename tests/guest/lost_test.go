@@ -6,10 +6,13 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
+
+	"vsl/tests/fixture"
 )
 
 // Output that cannot be written is a failure, of whatever verb.
 func TestLostOutputIsAFailure(t *testing.T) {
+	fixture.HostTierOnly(t)
 	r := newRoot(t)
 	r.simple("")
 	r.sh("g", "echo line; echo x > /file")

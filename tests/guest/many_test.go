@@ -72,6 +72,7 @@ func available(t testing.TB) int64 {
 // What the shell that vsl is started from allows bounds how many come up at once,
 // not how many come up.
 func TestFortyGuestsWithFewDescriptors(t *testing.T) {
+	fixture.HostTierOnly(t)
 	r := newRoot(t)
 	recipe := r.recipe(`for i = 1, 40 do guest("g" .. i) { template = box, command = { "sleep", "infinity" }, net = "none" } end`)
 	r.must("template", "build", recipe)

@@ -10,6 +10,7 @@ import (
 // A try that hangs is given up after its timeout, with all that it started, and the
 // next one is made.
 func TestProbeTriesHaveATimeout(t *testing.T) {
+	fixture.HostTierOnly(t)
 	r := newRoot(t)
 	begin := time.Now()
 	r.up(`guest "g" { template = box, command = { "sleep", "infinity" }, timeout = { ready = "90s" },

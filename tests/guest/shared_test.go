@@ -14,6 +14,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"vsl/tests/fixture"
 )
 
 // holds are what a program can do with a file that it may only read, to the
@@ -260,6 +262,7 @@ func resident(t *testing.T, path string) (n int) {
 // whatever kind of clone it has: should the folders above
 // ever be opened up, it gives nobody anything.
 func TestNoProgramOfAGuestIsRootsOnTheHost(t *testing.T) {
+	fixture.HostTierOnly(t)
 	r := newRoot(t)
 	r.up(`guest "over" { template = box, command = { "sleep", "infinity" } }
 guest "copy" { template = box, clone = "copy", command = { "sleep", "infinity" } }`)
@@ -286,6 +289,7 @@ guest "copy" { template = box, clone = "copy", command = { "sleep", "infinity" }
 // A small archive that says it is large is refused with its place in the recipe,
 // and leaves nothing.
 func TestArchiveIsBounded(t *testing.T) {
+	fixture.HostTierOnly(t)
 	r := newRoot(t)
 	runHost(t, "truncate", "-s", "3G", filepath.Join(r.src, "hole"))
 	runHost(t, "tar", "-C", r.src, "--sparse", "-cf", filepath.Join(r.src, "bomb.tar"), "hole")

@@ -204,6 +204,7 @@ func TestTerminalThatGoesAwayEndsTheCommand(t *testing.T) {
 
 // SIGQUIT ends any verb without stacks.
 func TestQuitPrintsNoStacks(t *testing.T) {
+	fixture.HostTierOnly(t)
 	r := newRoot(t)
 	r.simple("")
 	c := r.cmd("logs", "-f", "g")
@@ -222,6 +223,7 @@ func TestQuitPrintsNoStacks(t *testing.T) {
 
 // The first signal ends the waiting for a guest that shuts down, and leaves it to that.
 func TestInterruptedDownLeavesTheGuestShuttingDown(t *testing.T) {
+	fixture.HostTierOnly(t)
 	r := newRoot(t)
 	recipe := r.recipe(`guest "g" { template = box, command = { "sh", "-c", "trap ': > /asked; sleep 3; : > /done; exit 0' TERM; while :; do sleep 0.1; done" } }`)
 	for _, verb := range [][]string{{"down", "g"}, {"down", "--all"}, {"rm", "-f", "g"}, {"restart", "g"}} {
@@ -248,6 +250,7 @@ func TestInterruptedDownLeavesTheGuestShuttingDown(t *testing.T) {
 
 // A second signal that comes before vsl has left kills the guest.
 func TestSecondSignalKillsWhatDownWaitsFor(t *testing.T) {
+	fixture.HostTierOnly(t)
 	r := newRoot(t)
 	recipe := r.recipe(`guest "g" { template = box, command = { "sh", "-c", "trap ': > /asked' TERM; while :; do sleep 0.1; done" } }`)
 	for range 10 { // vsl may be faster

@@ -135,6 +135,7 @@ func TestLeftoversHoldNothingOfTheCallers(t *testing.T) {
 
 // A command takes of the input what it reads, as it would on the host.
 func TestExecLeavesTheInputThatTheCommandDoesNotRead(t *testing.T) {
+	fixture.HostTierOnly(t)
 	r := newRoot(t)
 	r.simple("")
 	text := strings.Repeat("0123456789\n", 3000)
@@ -189,6 +190,7 @@ func TestExecLeavesTheInputThatTheCommandDoesNotRead(t *testing.T) {
 
 // Much data goes through unchanged, from and to whatever there is.
 func TestExecCopiesAnyStreams(t *testing.T) {
+	fixture.HostTierOnly(t)
 	r := newRoot(t)
 	r.simple("")
 	data := make([]byte, 3<<20+17)
@@ -257,6 +259,7 @@ func TestExecCopiesAnyStreams(t *testing.T) {
 
 // Pipes end as pipes do, at both ends.
 func TestExecPipesEnd(t *testing.T) {
+	fixture.HostTierOnly(t)
 	r := newRoot(t)
 	r.simple("")
 	for _, c := range []struct{ name, line, want string }{

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"vsl/tests/fixture"
 )
 
 // Whatever kind of clone a guest has, its template stays as it is, and what it
@@ -46,6 +48,7 @@ end`, "KIND", kind))
 
 // --parallel bounds builds as well as guests, and all seven are built.
 func TestParallelBoundsBuilds(t *testing.T) {
+	fixture.HostTierOnly(t)
 	r := newRoot(t)
 	recipe := r.recipe(`for i = 1, 7 do
   local own = template("t" .. i) { from = host(), build = function(t) t:exec { "sleep", "0.2" } end }
@@ -77,6 +80,7 @@ end`)
 
 // Why a template cannot be built is told once, however many guests it has.
 func TestAFailingTemplateIsToldOnce(t *testing.T) {
+	fixture.HostTierOnly(t)
 	r := newRoot(t)
 	recipe := r.recipe(`local bad = template "bad" { from = host(), build = function(t) t:sh("echo the-rea''son >&2; exit 3", { check = true }) end }
 for i = 1, 5 do guest("g" .. i) { template = bad, command = { "sleep", "infinity" }, net = "none" } end
