@@ -35,9 +35,9 @@ func (g *Group) NewCommand() (*Command, error) {
 	c := &Command{FD: parent}
 	name := fmt.Sprintf("%s%d.%d", commandPrefix, os.Getpid(), commandNumber.Add(1))
 	dir := filepath.Join(parent.Name(), name)
-	if err = os.Mkdir(dir, 0o755); errors.Is(err, sys.EAGAIN) {
+	if err = mkdir(dir); errors.Is(err, sys.EAGAIN) {
 		sweep(parent.Name())
-		err = os.Mkdir(dir, 0o755)
+		err = mkdir(dir)
 	}
 	if err != nil {
 		return c, nil

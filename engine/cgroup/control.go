@@ -28,11 +28,7 @@ func (l *Layout) prepareBase(base string) error {
 			startSlice()
 		}
 	}
-	err := os.MkdirAll(dir, 0o755)
-	if errors.Is(err, fs.ErrExist) { // removed between its mkdir and its look at what is there
-		err = sys.ENOENT
-	}
-	if err != nil {
+	if err := mkdirAll(dir); err != nil {
 		return denied("create cgroup", dir, err)
 	}
 	_ = l.enable(base, controllers)

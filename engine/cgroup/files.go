@@ -43,6 +43,36 @@ func write(path, value string) error {
 	return err
 }
 
+// mkdir makes a group that everybody may pass through, whatever the umask: on Linux 6.1
+// the mount of cgroup2 in a guest walks, as guest root, the groups
+// above its own.
+func mkdir(dir string) error {
+	if err := os.Mkdir(dir, groupMode); err != nil {
+		return err
+	}
+	if err := os.Chmod(dir, groupMode); !gone(err) {
+		return err
+	}
+	return nil // another vsl removed it at once; using it says so
+}
+
+// mkdirAll makes a group and those above it where they are missing.
+func mkdirAll(dir string) error {
+	err := mkdir(dir)
+	if gone(err) {
+		if err := mkdirAll(filepath.Dir(dir)); err != nil {
+			return err
+		}
+		err = mkdir(dir)
+	}
+	if errors.Is(err, fs.ErrExist) {
+		return nil
+	}
+	return err
+}
+
+const groupMode = 0o755
+
 func gone(err error) bool {
 	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, sys.ENODEV)
 }

@@ -63,7 +63,7 @@ func (g *Group) Create() error {
 	// as well: begin again when it went away under our feet.
 	for range 100 {
 		if err = g.layout.prepareBase(g.base); err == nil {
-			err = os.Mkdir(g.Path(), 0o755)
+			err = mkdir(g.Path())
 		}
 		if !gone(err) {
 			break
@@ -100,7 +100,7 @@ func helpers(base string) string { return base + ".log" }
 // it.
 func (l *Layout) Helpers(base string) (*os.File, error) {
 	dir := filepath.Join(l.Unified, l.Base, helpers(base))
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	if err := mkdirAll(dir); err != nil {
 		return nil, denied("create cgroup", dir, err)
 	}
 	f, err := os.Open(dir)
@@ -149,7 +149,7 @@ func (g *Group) ExecFD() (*os.File, error) {
 		return nil, err
 	}
 	dir := filepath.Join(g.Path(), execName)
-	if err := os.Mkdir(dir, 0o755); err == nil {
+	if err := mkdir(dir); err == nil {
 		if err := delegate(dir, uid, gid); err != nil {
 			return nil, err
 		}

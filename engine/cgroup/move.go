@@ -35,7 +35,7 @@ func (g *Group) createV1Once(root string) (made []string, err error) {
 	dir := root
 	for _, elem := range strings.Split(filepath.Join(g.base, g.name), "/") {
 		dir = filepath.Join(dir, elem)
-		err := os.Mkdir(dir, 0o755)
+		err := mkdir(dir)
 		if err != nil && !errors.Is(err, fs.ErrExist) {
 			return made, denied("create cgroup", dir, err)
 		}
