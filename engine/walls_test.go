@@ -9,10 +9,12 @@ import (
 	"vsl/engine/internal/sys"
 	"vsl/engine/rootfs"
 	"vsl/engine/spawn"
+	"vsl/tests/fixture"
 )
 
 // The page on walls has the tables that the code goes by.
 func TestWallsPage(t *testing.T) {
+	fixture.HostTierOnly(t) // the page is not in the machine
 	const path = "../docs/guide/walls.md"
 	data, err := os.ReadFile(path)
 	if err != nil {
