@@ -54,7 +54,7 @@ test-inits: build ## a guest with each init that Debian has, with a table of tim
 	$(GUEST_ENV) VSL_TEST_INITS=1 $(GO) test -count=1 -timeout 60m -v -run 'TestInits$$' ./tests/guest/
 
 test-vm: ## the real kernel of Debian 12, under QEMU (root)
-	cd tests/vm && VSL_TEST_ROOT=1 $(GO) test -tags vm -count=1 -timeout 40m -run TestVM
+	cd tests/vm && VSL_TEST_ROOT=1 $(GO) test -tags vm -count=1 -timeout 60m -run TestVM
 
 vm-shell: build ## a shell in that machine, or CMD='...'
 	@$(GO) build -o .cache/vmrun ./tests/vm/cmd/vmrun
