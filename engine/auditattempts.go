@@ -14,6 +14,7 @@ import (
 
 	"vsl/engine/internal/sys"
 	"vsl/engine/netdev"
+	"vsl/engine/rootfs"
 	"vsl/engine/spawn"
 )
 
@@ -23,13 +24,28 @@ import (
 type attempt struct {
 	area, what, by string
 	program        func(*spawn.Program)
-	// proves are the errors that show the wall; any other means that the attempt
-	// went past it and failed for another reason. nil: any error does.
-	proves []sys.Errno
+	proves         []sys.Errno // the errors that show the wall
 }
 
-// denied are how the kernel and the seccomp filter say no.
-var denied = []sys.Errno{sys.EPERM, sys.EACCES, sys.ENOSYS, sys.EROFS}
+// denied are how the kernel and the seccomp filter say no; unreachable is how a
+// network does whose other end is not there for the guest.
+var (
+	denied      = []sys.Errno{sys.EPERM, sys.EACCES, sys.ENOSYS, sys.EROFS}
+	unreachable = []sys.Errno{sys.ECONNREFUSED, sys.EADDRNOTAVAIL, sys.ENETUNREACH, sys.EPERM, sys.EACCES}
+)
+
+// verdict is what an error says of the wall. That there is no such file to try it on,
+// or nothing left to try it with, says nothing; any other error than those that show
+// the wall means that the attempt went past it and failed for another reason.
+func (t attempt) verdict(err sys.Errno) string {
+	switch {
+	case slices.Contains(t.proves, err):
+		return AuditIsolated
+	case err == sys.ENOENT || err == sys.ENOBUFS || sys.Scarce(err):
+		return AuditUnknown
+	}
+	return AuditOpen
+}
 
 // one makes a program of a single call. Arguments are chosen so that a kernel
 // that allows the call finds nothing to do: a null pointer, a descriptor that
@@ -59,10 +75,8 @@ var attemptsAnywhere = []attempt{
 	{"kernel", "setting the clock", "user namespace", one(sys.NrClockSettime, spawn.Int(0), spawn.Word(0)), denied},
 	{"kernel", "swap", "user namespace, seccomp", one(sys.NrSwapon, spawn.Word(0), spawn.Word(0)), denied},
 	{"kernel", "kernel settings (/proc/sys)", "read-only mount, user namespace", open("/proc/sys/kernel/core_pattern", sys.O_WRONLY), denied},
-	{"kernel", "memory of the machine (/proc/kcore)", "user namespace", func(p *spawn.Program) {
-		fd := p.Open("/proc/kcore", sys.O_RDONLY, 0)
-		p.Add("read", sys.NrRead, fd.Result(), spawn.Data(make([]byte, 16)), spawn.Int(-16)) // an empty file gives 0, not EFAULT
-	}, nil},
+	{"kernel", "memory of the machine (/proc/kcore)", "user namespace", open("/proc/kcore", sys.O_RDONLY),
+		append(slices.Clone(denied), sys.ENOENT)}, // of a kernel that has none
 	{"files", "mounting a disk", "user namespace", func(p *spawn.Program) {
 		p.Mount("none", "/", "ext4", sys.MsRdonly, "")
 	}, denied},
@@ -75,8 +89,9 @@ var attemptsAnywhere = []attempt{
 	{"files", "leases, which hold up others' opens", "seccomp, inodes of its own", func(p *spawn.Program) {
 		fd := p.Open("/bin/sh", sys.O_RDONLY, 0)
 		p.Add("lease", sys.NrFcntl, fd.Result(), spawn.Int(sys.FSetlease), spawn.Int(sys.FReadLock))
-	}, nil},
-	{"network", "packets as they are (AF_PACKET)", "user namespace", socket(sys.AFPacket, sys.SockRaw, 0), nil},
+	}, denied},
+	{"network", "packets as they are (AF_PACKET)", "user namespace, seccomp", socket(sys.AFPacket, sys.SockRaw, 0),
+		append(slices.Clone(denied), sys.EAFNOSUPPORT)},
 }
 
 // attempts tries every wall.
@@ -130,15 +145,15 @@ func (a *audit) meetings() (list []attempt, done func(), err error) {
 		by, guard = "net namespace", "net namespace"
 	}
 	list = []attempt{
-		{"network", "host's 127.0.0.1", by, connects(sys.AFInet, inet4(netip.MustParseAddr("127.0.0.1"), port)), nil},
-		{"network", "host's abstract UNIX sockets", guard, connects(sys.AFUnix, abstract(name)), nil},
+		{"network", "host's 127.0.0.1", by, connects(sys.AFInet, inet4(netip.MustParseAddr("127.0.0.1"), port)), unreachable},
+		{"network", "host's abstract UNIX sockets", guard, connects(sys.AFUnix, abstract(name)), unreachable},
 	}
 	if addr, ok := a.foreign(); ok {
 		list = append(list, attempt{"network", "binding the host's " + addr.String(), by, func(p *spawn.Program) {
 			fd := p.Add("socket", sys.NrSocket, spawn.Int(sys.AFInet), spawn.Int(sys.SockStream), spawn.Int(0))
 			sa := inet4(addr, 0)
 			p.Add("bind", sys.NrBind, fd.Result(), spawn.Data(sa), spawn.Int(len(sa)))
-		}, nil})
+		}, unreachable})
 	}
 	return list, done, nil
 }
@@ -208,17 +223,14 @@ func (a *audit) try(ctx context.Context, j *spawn.Join, t attempt) (state, seen 
 	if !errors.As(err, &child) || child.Index <= prelude || !errors.As(child.Err, &errno) {
 		return "", "", err
 	}
-	seen = strings.TrimPrefix(child.Name+" ", "try ") + "gives " + sys.ErrnoName(errno)
-	if t.proves == nil || slices.Contains(t.proves, errno) {
-		return AuditIsolated, seen, nil
-	}
-	return AuditOpen, seen, nil
+	return t.verdict(errno), strings.TrimPrefix(child.Name+" ", "try ") + "gives " + sys.ErrnoName(errno), nil
 }
 
 // inside looks at the guest's own /dev and /proc.
 func (a *audit) inside(ctx context.Context, _ *spawn.Join) error {
 	return a.g.inside(ctx, func(in *spawn.Inside) error {
 		var nodes, others []string
+		known := rootfs.Devices(a.g.rec.Spec.Nesting)
 		entries, err := in.ReadDir("/dev")
 		if err != nil {
 			return err
@@ -227,7 +239,7 @@ func (a *audit) inside(ctx context.Context, _ *spawn.Join) error {
 			if e.Type&fs.ModeDevice == 0 {
 				continue
 			}
-			if e.Type&fs.ModeCharDevice == 0 || !slices.Contains(harmlessNodes, e.Name) {
+			if e.Type&fs.ModeCharDevice == 0 || !slices.Contains(known, e.Name) {
 				others = append(others, e.Name)
 			}
 			nodes = append(nodes, e.Name)
@@ -237,7 +249,7 @@ func (a *audit) inside(ctx context.Context, _ *spawn.Join) error {
 			state, seen = AuditOpen, "has "+strings.Join(others, " ")
 		}
 		a.add("files", "devices", state, "a /dev of its own, nodev elsewhere", seen)
-		procs, err := numbered(in.ReadDir, "/proc")
+		own, err := in.ReadDir("/proc")
 		if err != nil {
 			return err
 		}
@@ -245,12 +257,8 @@ func (a *audit) inside(ctx context.Context, _ *spawn.Join) error {
 		if err != nil {
 			return err
 		}
-		total := 0
-		for _, e := range host {
-			if e.Name()[0] >= '1' && e.Name()[0] <= '9' {
-				total++
-			}
-		}
+		procs := numbered(own, func(e spawn.DirEntry) string { return e.Name })
+		total := numbered(host, os.DirEntry.Name)
 		state = AuditIsolated
 		if procs >= total {
 			state = AuditOpen
@@ -260,18 +268,12 @@ func (a *audit) inside(ctx context.Context, _ *spawn.Join) error {
 	})
 }
 
-// harmlessNodes are the devices that every guest has; see rootfs. With nesting it
-// has fuse as well, by which it gives file systems to its own processes alone.
-var harmlessNodes = []string{"null", "zero", "full", "random", "urandom", "tty", "console", "fuse"}
-
-// numbered counts the entries of a folder whose names are numbers.
-func numbered(list func(string) ([]spawn.DirEntry, error), dir string) (int, error) {
-	entries, err := list(dir)
-	n := 0
+// numbered counts the entries of a /proc whose names are numbers.
+func numbered[E any](entries []E, name func(E) string) (n int) {
 	for _, e := range entries {
-		if e.Name[0] >= '1' && e.Name[0] <= '9' {
+		if first := name(e)[0]; first >= '1' && first <= '9' {
 			n++
 		}
 	}
-	return n, err
+	return n
 }

@@ -13,9 +13,25 @@ var nodes = []node{
 	{"null", 1, 3}, {"zero", 1, 5}, {"full", 1, 7}, {"random", 1, 8}, {"urandom", 1, 9}, {"tty", 5, 0},
 }
 
+// fuse is what a guest with nesting has as well: by it the guest gives file systems
+// to its own processes alone.
+var fuse = node{"fuse", 10, 229}
+
 type node struct {
 	name         string
 	major, minor uint32
+}
+
+// Devices are the names of the devices that a guest can have in /dev.
+func Devices(nesting bool) []string {
+	var names []string
+	for _, n := range nodes {
+		names = append(names, n.name)
+	}
+	if nesting {
+		names = append(names, fuse.name)
+	}
+	return names
 }
 
 // devLinks are links in /dev; ptmx is that of the guest's own devpts.
@@ -168,7 +184,7 @@ func nestingNodes(dev int) ([]node, error) {
 	if st, err := sys.StatAt(sys.Cwd, "/dev/fuse"); err != nil || st.Mode&sys.SIfmt != sys.SIfchr {
 		return nodes, nil
 	}
-	return append(slices.Clone(nodes), node{"fuse", 10, 229}), nil
+	return append(slices.Clone(nodes), fuse), nil
 }
 
 // attachBind attaches one bind. The kernel locks its flags when the guest gets

@@ -17,6 +17,9 @@ const (
 	NrBind          = unix.SYS_BIND
 	NrConnect       = unix.SYS_CONNECT
 
+	ENETUNREACH = unix.ENETUNREACH
+	ENOBUFS     = unix.ENOBUFS
+
 	FSetlease = unix.F_SETLEASE
 	FReadLock = unix.F_RDLCK
 
