@@ -161,8 +161,8 @@ func (e *Engine) hasRecord(name string) bool {
 	return err == nil
 }
 
-// gcStray releases what there is of a name that has no guest, and removes what a run
-// has begun of one. What may have been a guest is kept and named.
+// gcStray releases whatever is left under a name that has no guest, and removes a guest
+// that a run began and never finished. Anything that may have been a guest is kept and named.
 func (e *Engine) gcStray(ctx context.Context, name string, did []string, errs []error) ([]string, []error) {
 	h, free, err := e.hold(name)
 	if err != nil || !free {

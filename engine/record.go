@@ -143,7 +143,7 @@ func (e *Engine) ownHint(name string, r runState) bool {
 	return r.PID == 0 || (&guest{e: e, spec: &Spec{Name: name}}).member(r.PID)
 }
 
-// foundRun is what the kernel tells of a guest without a hint.
+// foundRun is what the kernel says about a guest whose hint was lost.
 func (e *Engine) foundRun(name string) runState {
 	grp, err := e.group(name)
 	if err != nil {

@@ -67,8 +67,8 @@ func (g *guest) Kill(ctx context.Context, a KillArgs) error {
 	return cmp.Or(err, left)
 }
 
-// left is the error of a guest that still runs when who waits for its end was told to
-// stop waiting. That the time is up is no such thing: then it is killed.
+// left is the error for a guest that still runs when its caller was told to stop waiting
+// for it. A timeout is not that: then the guest is killed.
 func (g *guest) left(ctx context.Context) error {
 	if !errors.Is(ctx.Err(), context.Canceled) || !g.running() {
 		return nil
@@ -140,7 +140,7 @@ func (g *guest) member(pid int) bool {
 }
 
 // groupOf is the folder of the group that a process is in now, in the v2
-// hierarchy; "" of none.
+// hierarchy; "" if it is in none.
 func groupOf(l *cgroup.Layout, pid int) string {
 	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/cgroup", pid))
 	if err != nil {

@@ -134,7 +134,7 @@ func SeekBy(fd int, n int64) error {
 	return err
 }
 
-// What Poll waits for, beside a hang-up or an error, which it always tells of.
+// What Poll waits for, besides hang-ups and errors, which it always reports.
 const (
 	PollIn  = unix.POLLIN
 	PollOut = unix.POLLOUT
