@@ -57,11 +57,11 @@ func isPrivateLoopback(a netip.Addr) bool {
 // unfit says why an address cannot be a guest's, whatever the host is: "" where it
 // can be.
 func unfit(p netip.Prefix) (msg, hint string) {
-	const other = "choose one that is no guest's loopback, as 127.77.0.10"
+	const other = "choose one that is not a guest's loopback, such as 127.77.0.10"
 	a := p.Addr()
 	switch {
 	case isPrivateLoopback(a):
-		return "may be the private loopback of a guest", "choose one whose last number is not 1, as 127.77.0.10"
+		return "may be the private loopback of a guest", "choose one whose last number is not 1, such as 127.77.0.10"
 	case netdev.IsLoopback6(a):
 		return "may be the private loopback of a guest", "fd76:736c:6c6f::/64 is vsl's own"
 	case ipbind.Usable(a):
